@@ -2,7 +2,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 here = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
@@ -24,7 +24,7 @@ setup(
         "Topic :: Scientific/Engineering :: Physics",
         "Programming Language :: Python :: 3",
     ],
-    packages=find_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
+    packages=find_namespace_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
     include_package_data=True,
     package_data={settings["lib_path"]: ["data/*"]},
     install_requires=settings["requirements"].split(),
