@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DEGREE_M', 'NAMED_FORMS', 'profile', 'hours_from', 'local_time_activity', 'oval_latitude', 'flicker', 'StationaryArc',
-           'MovingArc', 'Patch', 'sky_brightness', 'named_forms']
+           'MovingArc', 'Patch', 'PatchField', 'sky_brightness', 'named_forms']
 
 # %% ../../nbs/35_simulate.emission.ipynb #6c988079
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ import numpy as np
 from ..core import AuroraError
 from ..frames import as_time
 
-# %% ../../nbs/35_simulate.emission.ipynb #218fb229
+# %% ../../nbs/35_simulate.emission.ipynb #4ba1946b
 def profile(
     distance_deg,      # Distance from the middle, degrees of latitude
     width_deg: float,  # Full width at half maximum, degrees
 ):
     "Gaussian of height 1 with the given full width at half maximum."
-    return np.exp(-4 * np.log(2) * np.square(np.asarray(distance_deg) / width_deg))
+    return np.exp(-2.7725887 * np.square(np.asarray(distance_deg) / width_deg))  # 4 ln 2
 
 # %% ../../nbs/35_simulate.emission.ipynb #7123fd1a
 def hours_from(
@@ -90,7 +90,7 @@ class StationaryArc:
         along = local_time_activity(magnetic_local_time, self.local_time, self.local_time_width_hours)
         return self.brightness_rayleigh * strength * across * along
 
-# %% ../../nbs/35_simulate.emission.ipynb #1fd00199
+# %% ../../nbs/35_simulate.emission.ipynb #ff61aaaf
 DEGREE_M = np.pi / 180 * (6371.2e3 + 110e3)  # A degree of latitude at 110 km; 6371.2 km as in the IGRF
 
 
@@ -102,7 +102,7 @@ class MovingArc(StationaryArc):
     phase: float = 0.0              # Part of the period by which the arc is late, 0 to 1
 
     def _cycle(self, time) -> float:
-        seconds = as_time(time).astype(np.int64) / 1e9
+        seconds = float(as_time(time).astype(np.int64)) / 1e9
         return (seconds / (60 * self.period_minutes) - self.phase) % 1 - 0.5
 
     def middle(self, magnetic_local_time, time):
@@ -112,9 +112,9 @@ class MovingArc(StationaryArc):
 
     def strength(self, time) -> float:
         "Factor 0 to 1 at this moment; 0 where one arc ends and the next begins."
-        return super().strength(time) * np.cos(np.pi * self._cycle(time)) ** 2
+        return super().strength(time) * float(np.cos(np.pi * self._cycle(time)) ** 2)
 
-# %% ../../nbs/35_simulate.emission.ipynb #4d4627af
+# %% ../../nbs/35_simulate.emission.ipynb #445bf91f
 @dataclass(frozen=True)
 class Patch:
     "A round spot of light, by magnetic latitude and longitude."
@@ -127,12 +127,37 @@ class Patch:
 
     def brightness(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
         "Rayleigh at the given places (degrees, degrees, hours) and moment."
-        seconds = as_time(time).astype(np.int64) / 1e9
+        seconds = float(as_time(time).astype(np.int64)) / 1e9
         middle = self.magnetic_longitude + self.drift_deg_per_hour * (seconds % 86400) / 3600
-        east = ((magnetic_longitude - middle + 180) % 360 - 180) * np.cos(np.deg2rad(self.magnetic_latitude))
+        east = ((magnetic_longitude - middle + 180) % 360 - 180) * float(np.cos(np.deg2rad(self.magnetic_latitude)))
         spot = profile(np.hypot(np.abs(magnetic_latitude) - self.magnetic_latitude, east), self.width_deg)
-        pulse = 1.0 if self.period_s is None else 0.5 - 0.5 * np.cos(2 * np.pi * seconds / self.period_s)
+        pulse = 1.0 if self.period_s is None else 0.5 - 0.5 * float(np.cos(2 * np.pi * seconds / self.period_s))
         return self.brightness_rayleigh * pulse * spot
+
+# %% ../../nbs/35_simulate.emission.ipynb #18048b7a
+@dataclass(frozen=True)
+class PatchField:
+    "A band of pulsating patches that drift eastward."
+    magnetic_latitude: float = 65.5      # Middle of the band, degrees, absolute value
+    width_deg: float = 3.0               # Full width of the band at half maximum
+    spacing_deg: float = 1.6             # From patch to patch, degrees of latitude
+    brightness_rayleigh: float = 2500.0  # Of the brightest
+    drift_deg_per_hour: float = 20.0     # Eastward, degrees of magnetic longitude an hour
+    period_s: float = 200.0              # Of the pulsation
+    local_time: float | None = 4.0       # Hour of greatest activity; None: all hours alike
+    local_time_width_hours: float = 1.5  # Standard deviation of the activity about that hour
+
+    def brightness(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
+        "Rayleigh at the given places (degrees, degrees, hours) and moment."
+        seconds = float(as_time(time).astype(np.int64) % 86_400_000_000_000) / 1e9
+        rows = np.abs(magnetic_latitude) * (2 * np.pi / self.spacing_deg)
+        around = round(360 * float(np.cos(np.deg2rad(self.magnetic_latitude))) / self.spacing_deg)  # closes the circle
+        columns = (magnetic_longitude - self.drift_deg_per_hour * seconds / 3600) * (np.pi / 180 * around)
+        spots = np.maximum(np.cos(rows + np.sin(columns)) * np.cos(columns), 0)
+        pulse = 0.5 + 0.5 * np.cos(2 * np.pi * seconds / self.period_s + 2 * rows + columns)
+        band = profile(np.abs(magnetic_latitude) - self.magnetic_latitude, self.width_deg)
+        along = local_time_activity(magnetic_local_time, self.local_time, self.local_time_width_hours)
+        return self.brightness_rayleigh * along * band * spots * pulse
 
 # %% ../../nbs/35_simulate.emission.ipynb #03a5147c
 def sky_brightness(
@@ -149,7 +174,7 @@ def sky_brightness(
         total += form.brightness(magnetic_latitude, magnetic_longitude, magnetic_local_time, time)
     return total
 
-# %% ../../nbs/35_simulate.emission.ipynb #8889b970
+# %% ../../nbs/35_simulate.emission.ipynb #392fd75c
 def _arcs(station_latitude, seed):
     evening, morning = np.random.default_rng([seed, 1]).uniform(0, 1, 2)
     shared = dict(magnetic_latitude=station_latitude + 0.5, noon_shift=6.0, local_time_width_hours=2.5)
@@ -159,9 +184,8 @@ def _arcs(station_latitude, seed):
 
 
 def _patches(station_latitude, seed):
-    rng = np.random.default_rng([seed, 2])
-    return [Patch(station_latitude + rng.uniform(-2.5, 1), rng.uniform(-180, 180), rng.uniform(0.6, 1.2), 2500,
-                  drift_deg_per_hour=rng.uniform(10, 25), period_s=rng.uniform(150, 400)) for _ in range(40)]
+    period, drift = np.random.default_rng([seed, 2]).uniform((150, 10), (400, 25)).tolist()
+    return [PatchField(station_latitude - 0.5, period_s=period, drift_deg_per_hour=drift)]
 
 
 NAMED_FORMS = {
