@@ -116,7 +116,7 @@ def describe_content(
     if kinds: return kinds[0]
     return f"{'text' if all(9 <= byte < 127 for byte in head[:64]) else 'bytes'} beginning {head[:12]!r}"
 
-# %% ../../nbs/12_readers.base.ipynb #6b5d481a
+# %% ../../nbs/12_readers.base.ipynb #4b261409
 class Reader:
     "Base of all readers: one format of one kind of camera."
     name = "reader"             # How it is called in the registry
@@ -139,6 +139,17 @@ class Reader:
     def read_into(self, path: Path, allocate) -> FileFrames:
         "As `read`, with pixels written to `allocate(shape, dtype)`, called at most once."
         return self.read(path)
+
+    def frames_per_block(self, scan: FileScan) -> int | None:
+        "Frames in one block of the lazy array; None is the whole file."
+        return None
+
+    def read_rows(self, path: Path, rows: np.ndarray) -> FileFrames:
+        "The frames with these numbers, as `scan` counts them, in this order."
+        content = self.read(path)
+        if rows.max() >= len(content.time): return content
+        whole = len(rows) == len(content.image) and (np.diff(rows) == 1).all()
+        return content if whole else content._replace(image=content.image[rows], time=np.asarray(content.time)[rows])
 
     def name_span(self, path: Path):
         "First and last moment that the file's name promises as (start, end), or None."
@@ -294,7 +305,7 @@ class _ScanCache:
         if not self.changed: return
         with whole_file(self.file) as path: path.write_text(json.dumps(self.found, default=float), encoding="utf-8")
 
-# %% ../../nbs/12_readers.base.ipynb #489b9575
+# %% ../../nbs/12_readers.base.ipynb #5a548ffb
 class _Part(NamedTuple):
     "A file that could be read."
     path: Path
@@ -311,11 +322,13 @@ class _Part(NamedTuple):
 
 def _load_block(reader, path, rows, time):
     "The frames `rows` of one file, for Dask."
-    content = reader.read(Path(path))
-    if rows.max() >= len(content.time) or (np.asarray(content.time, "M8[ns]")[rows] != time).any():
+    content = reader.read_rows(Path(path), rows)
+    if not np.array_equal(np.asarray(content.time, "M8[ns]"), time):
         raise FileProblem(path, "other frames than when it was opened", advice="Open it again.")
-    whole = len(rows) == len(content.image) and (np.diff(rows) == 1).all()
-    return content.image if whole else content.image[rows]
+    return content.image
+
+
+def _block_sizes(count, most): return [min(most, count - first) for first in range(0, count, most)]
 
 
 def _lazy_stack(parts, file_of, row_of, time):
@@ -325,13 +338,16 @@ def _lazy_stack(parts, file_of, row_of, time):
     rank[order] = np.arange(len(order))
     by_file = np.argsort(rank[file_of], kind="stable")
     counts = np.bincount(rank[file_of], minlength=len(order))
-    ends = np.cumsum(counts)[:-1]
+    blocks = [(part, size) for part, count in zip(order, counts.tolist())
+              for size in _block_sizes(count, parts[part].reader.frames_per_block(parts[part].scan) or count)]
+    sizes = tuple(size for _, size in blocks)
+    ends = np.cumsum(sizes)[:-1]
     shape, dtype = parts[0].kind[:2]
     name = f"open_allsky-{hashlib.sha1(repr([part.path for part in parts]).encode() + time.tobytes()).hexdigest()}"
     graph = {(name, block) + (0,) * len(shape): (_load_block, parts[part].reader, str(parts[part].path), rows, times)
-             for block, (part, rows, times) in enumerate(
-                 zip(order, np.split(row_of[by_file], ends), np.split(time[by_file], ends)))}
-    image = da.Array(graph, name, (tuple(counts.tolist()), *((size,) for size in shape)), dtype)
+             for block, ((part, _), rows, times) in enumerate(
+                 zip(blocks, np.split(row_of[by_file], ends), np.split(time[by_file], ends)))}
+    image = da.Array(graph, name, (sizes, *((size,) for size in shape)), dtype)
     interleaved = (np.diff(by_file) != 1).any()
     return image[np.argsort(by_file)] if interleaved else image
 
