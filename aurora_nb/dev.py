@@ -14,15 +14,15 @@ import re
 import tomllib
 from pathlib import Path
 
-# %% ../nbs/95_dev.ipynb #cc9628e4
+# %% ../nbs/95_dev.ipynb #60ae620a
 def module_numbers(
     project=".",  # Folder with nbs/ and aurora_nb/
-) -> dict[str, int]:
-    "Number of the notebook behind each module, e.g. `{'aurora_nb.core': 0}`."
+) -> dict[str, str]:
+    "Number of the notebook behind each module, e.g. `{'aurora_nb.core': '00'}`."
     numbers = {}
     for notebook in sorted(Path(project, "nbs").glob("[0-9]*.ipynb")):
         found = re.search(r"#\|\s*default_exp\s+([\w.]+)", _sources(notebook))
-        if found: numbers[f"aurora_nb.{found[1]}".removesuffix(".__init__")] = int(notebook.name[:2])
+        if found: numbers[f"aurora_nb.{found[1]}".removesuffix(".__init__")] = notebook.name.split("_")[0]
     return numbers
 
 
@@ -49,7 +49,7 @@ def imported_modules(
             found += [(node.lineno, base)] + [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
     return [(line, name) for line, name in found if name.startswith("aurora_nb")]
 
-# %% ../nbs/95_dev.ipynb #69f96084
+# %% ../nbs/95_dev.ipynb #0238a9bb
 def floor_faults(
     project=".",  # Folder with nbs/ and aurora_nb/
 ) -> list[str]:
@@ -58,12 +58,12 @@ def floor_faults(
     for module, own in numbers.items():
         file = _module_file(project, module)
         for line, name in imported_modules(file):
-            other = numbers.get(name, -1)
+            other = numbers.get(name, "")
             if other >= own and name != module:
                 faults.append(f"{file}:{line} is on floor {own} and imports {name} of floor {other}")
     return faults
 
-# %% ../nbs/95_dev.ipynb #78f7b450
+# %% ../nbs/95_dev.ipynb #359f1ba6
 def name_faults(
     project=".",  # Folder with nbs/ and aurora_nb/
 ) -> list[str]:
@@ -76,7 +76,7 @@ def name_faults(
         elif not (file.parent / made_by[1]).is_file(): faults.append(f"{file} was left by {made_by[1]}, which is gone")
     for notebook in sorted((project / "nbs").glob("*.ipynb")):
         found = re.search(r"#\|\s*default_exp\s+([\w.]+)", _sources(notebook))
-        named = re.fullmatch(r"\d\d_([\w.]+)", notebook.stem)
+        named = re.fullmatch(r"\d\d[a-z]?_([\w.]+)", notebook.stem)
         if found and (not named or found[1].removesuffix(".__init__") != named[1]):
             faults.append(f"{notebook} exports {found[1]}, expected the name of the notebook")
     return faults
