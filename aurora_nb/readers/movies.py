@@ -212,7 +212,7 @@ def movie_times(
                           advice='Give reader=Movies(start="2013-12-04T18:49:00", cadence="1s").')
     return as_time(start) + np.arange(count) * pd.Timedelta(cadence).to_timedelta64()
 
-# %% ../../nbs/17_readers.movies.ipynb #6b12eb56
+# %% ../../nbs/17_readers.movies.ipynb #f9aa347c
 BLOCK_FRAMES, BLOCK_BYTES = 64, 128e6  # a block costs decoding from the key frame before it: not too short
 
 
@@ -233,7 +233,8 @@ class Movies(Reader):
         if cadence is not None and not pd.Timedelta(cadence) > pd.Timedelta(0):
             raise AuroraError(f"cadence: found {cadence}, expected a time from frame to frame such as '3s'")
         self.timing = dict(start=None if start is None else str(as_time(start)),
-                           cadence=None if cadence is None else str(pd.Timedelta(cadence)), time_pattern=time_pattern, utc_offset=utc_offset)
+                           cadence=None if cadence is None else str(pd.Timedelta(cadence)),
+                           time_pattern=time_pattern, utc_offset=utc_offset)
         self.grey, self.check, self.attrs = grey, check, told
 
     @classmethod

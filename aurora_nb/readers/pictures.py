@@ -81,7 +81,7 @@ def name_time(
                           'Give a pattern, e.g. reader=Pictures(time_pattern="%Y%m%d_%H%M%S").')
     return found.pop() - pd.Timedelta(utc_offset).to_timedelta64()
 
-# %% ../../nbs/16_readers.pictures.ipynb #67f0c679
+# %% ../../nbs/16_readers.pictures.ipynb #8bb76926
 DEEP = {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}  # FFmpeg's names for 16 bits in each of so many bands
 BANDS_OF = {"1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I": 1, "F": 1}  # Pillow's modes of one band; all else is colour
 TYPE_OF = {"I;16": "u2", "I;16B": "u2", "I": "i4", "F": "f4"}
@@ -106,7 +106,8 @@ def picture_header(
         raise FileProblem(path, f"{kind} that cannot be opened ({type(error).__name__})", wanted) from None
     pages, limit = getattr(picture, "n_frames", 1), Image.MAX_IMAGE_PIXELS
     if limit and picture.width * picture.height > limit:
-        raise FileProblem(path, f"{picture.width} x {picture.height} pixels", f"at most {limit} (PIL.Image.MAX_IMAGE_PIXELS)")
+        size = f"{picture.width} x {picture.height} pixels"
+        raise FileProblem(path, size, f"at most {limit} (PIL.Image.MAX_IMAGE_PIXELS)")
     if pages > 1 and picture.format != "MPO": raise FileProblem(path, f"{pages} pages", "one picture in a file")
     return picture, bits
 
