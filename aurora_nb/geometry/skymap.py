@@ -6,7 +6,7 @@
 __all__ = ['aer_to_geodetic', 'build_skymap', 'at_height', 'station_of', 'validate_skymap', 'skymap_from_lens',
            'direction_vectors', 'save_skymap', 'open_skymap', 'match_skymap', 'nearest_pixels']
 
-# %% ../../nbs/21_geometry.skymap.ipynb #f0de3dfc
+# %% ../../nbs/21_geometry.skymap.ipynb #7f074d26
 import re
 import struct
 import warnings
@@ -19,6 +19,7 @@ import xarray as xr
 from ..core import AuroraError, FileProblem, whole_file
 from ..frames import Time, as_time, validate_frames
 from .lens import Lens, to_vector
+from ..readers.themis import CdfVariables, cdf_values
 from ..stations import Station, find_station
 
 # %% ../../nbs/21_geometry.skymap.ipynb #dbb1b500
@@ -46,7 +47,7 @@ def _frame(station):
                          (normal * (1 - _E2) + station.height_m) * s])
     return position, np.array([[-sl, cl, 0], [-s * cl, -s * sl, c], [c * cl, c * sl, s]])
 
-# %% ../../nbs/21_geometry.skymap.ipynb #1ae4e2dc
+# %% ../../nbs/21_geometry.skymap.ipynb #b1c27839
 def _checked_height(height_km, station):
     height = float(height_km)
     if not station.height_m / 1e3 < height <= 2000:
@@ -55,6 +56,20 @@ def _checked_height(height_km, station):
     return height * 1e3
 
 
+def _meet(position, direction, height):
+    "Latitude and longitude (radians) where lines from `position` along unit vectors (3, n) reach a geodetic height."
+    shrink = np.array([1, 1, (_A + height) / (_B + height)])  # makes a sphere of the ellipsoid
+    start, step = position * shrink, direction * shrink[:, None]
+    steep, along = np.einsum("in,in->n", step, step), start @ step
+    distance = (np.sqrt(along**2 - steep * (start @ start - (_A + height) ** 2)) - along) / steep
+    x, y, z = position[:, None] + distance * direction
+    sine, cosine, rho, found = _geodetic(x, y, z)
+    climb = cosine * (x * direction[0] + y * direction[1]) / np.maximum(rho, 1e-9) + sine * direction[2]
+    x, y, z = position[:, None] + (distance + (height - found) / climb) * direction
+    sine, cosine, *_ = _geodetic(x, y, z)
+    return np.arctan2(sine, cosine), np.arctan2(y, x)
+
+# %% ../../nbs/21_geometry.skymap.ipynb #c125a9a6
 def aer_to_geodetic(
     azimuth,    # Degrees east of north, any shape
     elevation,  # Degrees above the horizon; below it the answer is NaN
@@ -64,19 +79,14 @@ def aer_to_geodetic(
     "Geodetic latitude and longitude (degrees, -180 to 180) where lines of sight reach `height_km`."
     station = find_station(station)
     height = _checked_height(height_km, station)
-    elevation = np.where(np.asarray(elevation) >= 0, elevation, np.nan)
+    azimuth, elevation = np.broadcast_arrays(np.asarray(azimuth, float), np.asarray(elevation, float))
+    sky = (elevation >= 0) & np.isfinite(azimuth)  # the rest costs time and stays NaN
+    out = np.full((2, *elevation.shape), np.nan)
+    if not sky.any(): return tuple(out)
     position, frame = _frame(station)
-    direction = np.moveaxis(to_vector(azimuth, elevation) @ frame, -1, 0)
-    shrink = np.array([1, 1, (_A + height) / (_B + height)])  # makes a sphere of the ellipsoid
-    p, d = position * shrink, direction * shrink.reshape(-1, *[1] * (direction.ndim - 1))
-    dd, pd_ = np.einsum("i...,i...", d, d), np.einsum("i,i...", p, d)
-    distance = (np.sqrt(pd_**2 - dd * (p @ p - (_A + height) ** 2)) - pd_) / dd
-    x, y, z = (start + distance * step for start, step in zip(position, direction))
-    sine, cosine, rho, found = _geodetic(x, y, z)
-    climb = cosine * (x * direction[0] + y * direction[1]) / np.maximum(rho, 1e-9) + sine * direction[2]
-    x, y, z = (start + step * (height - found) / climb for start, step in zip((x, y, z), direction))
-    sine, cosine, *_ = _geodetic(x, y, z)
-    return np.degrees(np.arctan2(sine, cosine)), np.degrees(np.arctan2(y, x))
+    direction = frame.T @ to_vector(azimuth[sky], elevation[sky]).T
+    out[:, sky] = np.degrees(_meet(position, direction, height))
+    return tuple(out)
 
 # %% ../../nbs/21_geometry.skymap.ipynb #1a69c90f
 def build_skymap(
@@ -207,32 +217,35 @@ def _read_sav(path, heights):
     except (TypeError, ValueError, KeyError, IndexError, AuroraError) as error:
         raise FileProblem(path, f"a skymap that makes no sense ({error})", "directions of an all-sky camera") from error
 
-# %% ../../nbs/21_geometry.skymap.ipynb #9a19b54c
-def _read_themis_cdf(path, heights, time):
-    import cdflib  # slow to import
+# %% ../../nbs/21_geometry.skymap.ipynb #20f754c9
+def _themis_periods(path):
+    "Station, starts, azimuths and elevations (period, y, x) of a THEMIS level-2 skymap."
+    cdf = CdfVariables(Path(path).read_bytes())
+    prefix = next(n[:-5] for n in cdf.names if re.fullmatch(r"thg_as[cf]_[a-z]{4}_azim", n))
+    code = prefix[-4:]
+    azimuth, elevation = (cdf_values(cdf, f"{prefix}_{what}").astype(float) for what in ("azim", "elev"))
+    starts = cdf_values(cdf, f"{prefix}_time").ravel() if f"{prefix}_time" in cdf.names else np.zeros(len(azimuth))
+    if len(azimuth) != len(starts) or azimuth.shape != elevation.shape or azimuth.ndim != 3:
+        raise ValueError(f"{len(starts)} times, azimuths {azimuth.shape} and elevations {elevation.shape}")
+    place = [float(cdf_values(cdf, f"thg_asc_{code}_{what}").ravel()[0]) for what in ("glat", "glon", "alti")
+             if f"thg_asc_{code}_{what}" in cdf.names]
+    return Station(code, *place) if len(place) >= 2 else find_station(code), starts, azimuth, elevation
 
+
+def _read_themis_cdf(path, heights, time):
     try:
-        file = cdflib.CDF(str(path))
-        names = file.cdf_info().zVariables
-        prefix = next(n[:-5] for n in names if re.fullmatch(r"thg_as[cf]_\w{4}_azim", n))
-        code = prefix[-4:]
-        azimuth, elevation = (np.asarray(file.varget(f"{prefix}_{w}"), float) for w in ("azim", "elev"))
-        starts = file.varget(f"{prefix}_time") if f"{prefix}_time" in names else [0.0]
-        starts = np.atleast_1d(starts).astype("datetime64[s]").astype("datetime64[ns]")
-        place = [float(np.ravel(file.varget(f"thg_asc_{code}_{w}"))[0]) for w in ("glat", "glon", "alti")
-                 if f"thg_asc_{code}_{w}" in names]
+        station, starts, azimuth, elevation = _themis_periods(path)
+        starts = np.clip(starts, 0, 4e9).astype("datetime64[s]").astype("datetime64[ns]")
+        begun = np.flatnonzero(starts <= as_time(time)) if time is not None else np.arange(len(starts))
+        index = int(begun[np.argmax(starts[begun])]) if len(begun) else int(np.argmin(starts))
+        return build_skymap(azimuth[index], elevation[index], station, (90, 110, 150) if heights is None else heights,
+                            starts[index] if starts[index] > np.datetime64("1990") else None, array="themis",
+                            pixel_order="themis_cdf", source=str(path))
     except StopIteration:
         raise FileProblem(path, "no variable thg_asf_<station>_azim", "a THEMIS level-2 skymap (thg_l2_asc)",
                           "Frames are opened with open_allsky.") from None
-    except Exception as error:  # as above
-        raise FileProblem(path, f"{type(error).__name__}: {error}", "a readable CDF", "Fetch it again.") from error
-    if azimuth.ndim == 2: azimuth, elevation = azimuth[None], elevation[None]
-    valid = np.flatnonzero(starts <= as_time(time)) if time is not None else [len(starts) - 1]
-    index = min(int(valid[-1]) if len(valid) else 0, len(azimuth) - 1)
-    station = Station(code, *place) if len(place) >= 2 else find_station(code)
-    return build_skymap(azimuth[index], elevation[index], station, (90, 110, 150) if heights is None else heights,
-                        starts[index] if starts[index] > np.datetime64("1990") else None, array="themis",
-                        pixel_order="themis_cdf", source=str(path))
+    except (ValueError, IndexError, struct.error, AuroraError) as error:
+        raise FileProblem(path, str(error), "a THEMIS level-2 skymap", "Fetch it again.") from error
 
 # %% ../../nbs/21_geometry.skymap.ipynb #75080108
 def _read_fits_pair(paths, station, heights):
