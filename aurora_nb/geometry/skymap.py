@@ -6,9 +6,7 @@
 __all__ = ['aer_to_geodetic', 'build_skymap', 'at_height', 'station_of', 'validate_skymap', 'skymap_from_lens',
            'direction_vectors', 'save_skymap', 'open_skymap', 'match_skymap', 'nearest_pixels']
 
-# %% ../../nbs/21_geometry.skymap.ipynb #7f074d26
-import re
-import struct
+# %% ../../nbs/21_geometry.skymap.ipynb #eadefbe5
 import warnings
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import xarray as xr
 from ..core import AuroraError, FileProblem, whole_file
 from ..frames import Time, as_time, validate_frames
 from .lens import Lens, to_vector
-from ..readers.themis import CdfVariables, cdf_values
+from ..readers.skymaps import DirectionFile, read_fits_directions, read_sav_directions, read_themis_directions
 from ..stations import Station, find_station
 
 # %% ../../nbs/21_geometry.skymap.ipynb #dbb1b500
@@ -88,7 +86,7 @@ def aer_to_geodetic(
     out[:, sky] = np.degrees(_meet(position, direction, height))
     return tuple(out)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #1a69c90f
+# %% ../../nbs/21_geometry.skymap.ipynb #ef519c00
 def build_skymap(
     azimuth,             # (y, x) degrees east of north at pixel centres
     elevation,           # (y, x) degrees above the horizon at pixel centres
@@ -99,7 +97,10 @@ def build_skymap(
 ) -> xr.Dataset:
     "Make a Skymap out of directions; pixels below the horizon become NaN."
     station = find_station(station)
-    azimuth, elevation = np.array(azimuth, float), np.array(elevation, float)
+    with np.errstate(invalid="ignore"):  # a signalling NaN in a file
+        azimuth, elevation = np.array(azimuth, float), np.array(elevation, float)
+    if azimuth.ndim != 2 or azimuth.shape != elevation.shape:
+        raise AuroraError(f"found azimuth {azimuth.shape} and elevation {elevation.shape}, expected both (rows, columns)")
     below = ~((elevation >= 0) & np.isfinite(azimuth))
     azimuth[below] = elevation[below] = np.nan
     skymap = xr.Dataset({"azimuth": (("y", "x"), azimuth % 360, {"units": "degrees east of north"}),
@@ -169,107 +170,7 @@ def direction_vectors(
     "Unit vectors (y, x, 3) east, north, up of the pixels; NaN below the horizon."
     return to_vector(skymap.azimuth.values, skymap.elevation.values)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #8cfbc2dc
-def _check_sav_chain(path):
-    "Raise FileProblem unless the records of an IDL save file follow one another to an end mark."
-    content, place = Path(path).read_bytes(), 4
-    while len(content) >= place + 16:
-        kind, low, high = struct.unpack_from(">iII", content, place)
-        if kind == 6: return
-        following = low + (high << 32)
-        if not place < following < len(content): break
-        place = following
-    raise FileProblem(path, f"a record chain broken at byte {place}", "an IDL save file with an end mark", "Fetch it again.")
-
-
-def _sav_record(path):
-    "The record `skymap` of an IDL save file, as a dictionary with small names."
-    from scipy.io import readsav  # scipy is only needed here
-
-    _check_sav_chain(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # these files are written with a length that scipy cannot verify
-            record = readsav(path, python_dict=True)["skymap"][0]
-        return {name.lower(): record[name] for name in record.dtype.names}
-    except Exception as error:  # a parser of another's binary format fails in any way on garbage
-        raise FileProblem(path, f"{type(error).__name__}: {error}", "an IDL save file with a record 'skymap'",
-                          "Fetch it again.") from error
-
-# %% ../../nbs/21_geometry.skymap.ipynb #b06d283c
-def _text(value):
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _read_sav(path, heights):
-    record = _sav_record(path)
-    needed = {"full_azimuth", "full_elevation", "site_map_latitude", "site_map_longitude", "site_uid"}
-    if missing := needed - set(record):
-        raise FileProblem(path, f"no fields {sorted(missing)}", "an all-sky skymap", "Spectrograph skymaps are not read.")
-    try:
-        station = Station(_text(record["site_uid"]).lower(), *(float(np.ravel(record[name])[0]) for name in (
-            "site_map_latitude", "site_map_longitude", "site_map_altitude")))
-        heights = np.asarray(record["full_map_altitude"], float) / 1e3 if heights is None else heights
-        start = re.search(r"(\d{4})(\d\d)(\d\d)", _text(record["generation_info"][0]["VALID_INTERVAL_START"]) + Path(path).name)
-        return build_skymap(record["full_azimuth"], record["full_elevation"], station, heights,
-                            "-".join(start.groups()) if start else None, array=_text(record["project_uid"]).lower(),
-                            camera=_text(record["imager_uid"]), pixel_order="ucalgary", source=str(path))
-    except (TypeError, ValueError, KeyError, IndexError, AuroraError) as error:
-        raise FileProblem(path, f"a skymap that makes no sense ({error})", "directions of an all-sky camera") from error
-
-# %% ../../nbs/21_geometry.skymap.ipynb #20f754c9
-def _themis_periods(path):
-    "Station, starts, azimuths and elevations (period, y, x) of a THEMIS level-2 skymap."
-    cdf = CdfVariables(Path(path).read_bytes())
-    prefix = next(n[:-5] for n in cdf.names if re.fullmatch(r"thg_as[cf]_[a-z]{4}_azim", n))
-    code = prefix[-4:]
-    azimuth, elevation = (cdf_values(cdf, f"{prefix}_{what}").astype(float) for what in ("azim", "elev"))
-    starts = cdf_values(cdf, f"{prefix}_time").ravel() if f"{prefix}_time" in cdf.names else np.zeros(len(azimuth))
-    if len(azimuth) != len(starts) or azimuth.shape != elevation.shape or azimuth.ndim != 3:
-        raise ValueError(f"{len(starts)} times, azimuths {azimuth.shape} and elevations {elevation.shape}")
-    place = [float(cdf_values(cdf, f"thg_asc_{code}_{what}").ravel()[0]) for what in ("glat", "glon", "alti")
-             if f"thg_asc_{code}_{what}" in cdf.names]
-    return Station(code, *place) if len(place) >= 2 else find_station(code), starts, azimuth, elevation
-
-
-def _read_themis_cdf(path, heights, time):
-    try:
-        station, starts, azimuth, elevation = _themis_periods(path)
-        starts = np.clip(starts, 0, 4e9).astype("datetime64[s]").astype("datetime64[ns]")
-        begun = np.flatnonzero(starts <= as_time(time)) if time is not None else np.arange(len(starts))
-        index = int(begun[np.argmax(starts[begun])]) if len(begun) else int(np.argmin(starts))
-        return build_skymap(azimuth[index], elevation[index], station, (90, 110, 150) if heights is None else heights,
-                            starts[index] if starts[index] > np.datetime64("1990") else None, array="themis",
-                            pixel_order="themis_cdf", source=str(path))
-    except StopIteration:
-        raise FileProblem(path, "no variable thg_asf_<station>_azim", "a THEMIS level-2 skymap (thg_l2_asc)",
-                          "Frames are opened with open_allsky.") from None
-    except (ValueError, IndexError, struct.error, AuroraError) as error:
-        raise FileProblem(path, str(error), "a THEMIS level-2 skymap", "Fetch it again.") from error
-
-# %% ../../nbs/21_geometry.skymap.ipynb #75080108
-def _read_fits_pair(paths, station, heights):
-    from astropy.io import fits  # slow to import
-
-    pictures = []
-    for path in paths:
-        try:
-            pictures.append(np.array(fits.getdata(path), float))
-        except Exception as error:  # as above
-            raise FileProblem(path, f"{type(error).__name__}: {error}", "a FITS picture", "Fetch it again.") from error
-        if pictures[-1].ndim != 2: raise FileProblem(path, f"shape {pictures[-1].shape}", "rows and columns")
-    if pictures[0].shape != pictures[1].shape:
-        raise FileProblem(paths[1], f"shape {pictures[1].shape}", f"that of {paths[0]}, {pictures[0].shape}")
-    largest = [np.nanmax(p) for p in pictures]
-    if (largest[0] > 90.5) == (largest[1] > 90.5):
-        raise FileProblem(paths[0], f"values up to {largest[0]:g} and {largest[1]:g}", "one azimuth and one elevation picture")
-    elevation, azimuth = sorted(pictures, key=np.nanmax)
-    date = re.search(r"_(20\d\d)(\d\d)(\d\d)[_.]", Path(paths[0]).name)
-    return build_skymap(azimuth, np.where(elevation > 0, elevation, np.nan), station or Path(paths[0]).name[:3],
-                        (110,) if heights is None else heights, "-".join(date.groups()) if date else None,
-                        source=[str(p) for p in paths])
-
-# %% ../../nbs/21_geometry.skymap.ipynb #96f05c9f
+# %% ../../nbs/21_geometry.skymap.ipynb #b78dc7f7
 def save_skymap(
     skymap: xr.Dataset,  # Skymap
     path,                # Where to; netCDF
@@ -283,14 +184,23 @@ def save_skymap(
 def _read_netcdf(path, heights):
     try:
         skymap = xr.load_dataset(path, engine="netcdf4")
-    except Exception as error:  # as above
+    except Exception as error:  # the library of another's binary format fails in any way on garbage
         raise FileProblem(path, f"{type(error).__name__}: {error}", "a readable netCDF file", "Fetch it again.") from error
     try:
         return validate_skymap(skymap) if heights is None else at_height(skymap, heights)
     except (AuroraError, AttributeError) as error:
         raise FileProblem(path, str(error), "a netCDF file written by save_skymap") from error
 
-# %% ../../nbs/21_geometry.skymap.ipynb #597c3114
+
+def _skymap_of(found: DirectionFile, path, heights):
+    station = found.station if isinstance(found.station, Station) else find_station(found.station)
+    try:
+        return build_skymap(found.azimuth, found.elevation, station, found.heights_km if heights is None else heights,
+                            found.valid_from, **found.attrs)
+    except (AuroraError, TypeError, ValueError) as error:
+        raise FileProblem(path, f"a skymap that makes no sense ({error})", "directions of an all-sky camera") from error
+
+# %% ../../nbs/21_geometry.skymap.ipynb #2ea5fbe7
 def open_skymap(
     path,                  # One file (.sav, THEMIS level-2 CDF, our netCDF) or a pair of azimuth and elevation FITS
     station: str | Station | None = None,  # For FITS pairs, which do not tell; None: the first three letters of the name
@@ -301,15 +211,16 @@ def open_skymap(
     paths = [Path(p) for p in (path if isinstance(path, (list, tuple)) else [path])]
     for p in paths:
         if not p.is_file(): raise FileProblem(p, "a folder" if p.is_dir() else "nothing there", "a skymap file")
-    head = paths[0].open("rb").read(8)
-    if head.startswith(b"SIMPLE"):
-        if len(paths) != 2: raise FileProblem(paths[0], f"{len(paths)} FITS file(s)", "a pair (azimuth, elevation)")
-        return _read_fits_pair(paths, station, height_km)
-    if len(paths) != 1: raise AuroraError(f"found {len(paths)} paths, expected one file or a pair of FITS files")
-    if head.startswith(b"SR\0"): return _read_sav(paths[0], height_km)
-    if head[:2] in (b"\xcd\xf3", b"\xcd\xf2"): return _read_themis_cdf(paths[0], height_km, time)
+    if len(paths) not in (1, 2): raise AuroraError(f"found {len(paths)} paths, expected one file or a pair of FITS files")
+    for height in np.atleast_1d(110 if height_km is None else height_km): _checked_height(height, Station("", 0, 0))
+    with paths[0].open("rb") as file: head = file.read(8)
     if head.startswith((b"\x89HDF", b"CDF\1", b"CDF\2")): return _read_netcdf(paths[0], height_km)
-    raise FileProblem(paths[0], f"a file that begins with {head!r}", "IDL .sav, THEMIS level-2 CDF, netCDF or a FITS pair")
+    if head.startswith(b"SIMPLE") and len(paths) == 2: found = read_fits_directions(paths, station)
+    elif head.startswith(b"SIMPLE"): raise FileProblem(paths[0], "one FITS file", "a pair (azimuth, elevation)")
+    elif head.startswith(b"SR\0"): found = read_sav_directions(paths[0])
+    elif head.startswith(b"\xcd\xf3"): found = read_themis_directions(paths[0], time)
+    else: raise FileProblem(paths[0], f"a file that begins with {head!r}", "IDL .sav, THEMIS level-2 CDF, netCDF or a FITS pair")
+    return _skymap_of(found, paths[0], height_km)
 
 # %% ../../nbs/21_geometry.skymap.ipynb #3300e116
 def _pixel_order(frames):
