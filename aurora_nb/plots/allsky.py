@@ -219,7 +219,7 @@ def _draw_stored(ax, rgba, skymap, rings_deg, color):
         row, column = np.unravel_index(np.nanargmax(off), off.shape)
         _mark(ax, column, row, mark, color)
 
-# %% ../../nbs/40_plots.allsky.ipynb #7bf0d8fd
+# %% ../../nbs/40_plots.allsky.ipynb #9627ce9b
 def _mark(ax, x, y, text, color, **options):
     "A letter with a rim of the opposite shade, to be read on dark and bright sky."
     from matplotlib import patheffects
@@ -236,13 +236,14 @@ def sky_rings(
     color: str = "white",   # Of the rings
     marks: dict | None = None,  # Text: azimuth from what is up, degrees; written outside the horizon
     labels_deg=(30, 60),    # Rings with a number
+    linewidth: float = 0.6,  # Of the rings, points
     **options,              # For the text of the marks
 ):
     "Rings of equal elevation, the horizon, and marks around it, on a picture of the sky as seen from below."
     from matplotlib.patches import Circle
 
     for ring in (0, *rings_deg):
-        ax.add_patch(Circle((0, 0), 90 - ring, fill=False, ec=color, lw=0.6 if ring else 1, alpha=0.5 if ring else 1))
+        ax.add_patch(Circle((0, 0), 90 - ring, fill=False, ec=color, lw=linewidth * (1 if ring else 1.7), alpha=0.5 if ring else 1))
     for ring in set(labels_deg) & set(rings_deg):
         _mark(ax, *sky_plane(-135, ring), f"{ring}°", color, fontsize=7, fontweight="normal")
     for text, azimuth in (marks or {}).items(): _mark(ax, *sky_plane(azimuth, -6), text, color, **options)

@@ -103,7 +103,7 @@ def _label_axes(ax, keogram, up):
     if keogram.attrs.get("poleward") == "down": ax.annotate("poleward", (0.01, 0.03), xycoords="axes fraction", color="white")
     if station := keogram.attrs.get("station"): ax.set_title(station.upper(), loc="left", fontsize="medium")
 
-# %% ../../nbs/41_plots.keogram.ipynb #37b27506
+# %% ../../nbs/41_plots.keogram.ipynb #6b36d04c
 def local_time_axis(
     ax,                   # Axes of the keogram
     keogram: xr.Dataset,  # With magnetic_longitude and elevation along the path
@@ -115,7 +115,7 @@ def local_time_axis(
     start, end = (np.datetime64(mdates.num2date(edge).replace(tzinfo=None), "ns") for edge in ax.get_xlim())
     moments = start + (end - start) * np.linspace(0, 1, 200)
     hours = np.unwrap(magnetic_local_time(float(keogram.magnetic_longitude[middle]), moments), period=24)
-    step = next((step for step in (1 / 6, 0.5, 1, 2, 3, 6) if (hours[-1] - hours[0]) / step <= 9), 12)
+    step = next((step for step in (1 / 6, 0.5, 1, 2, 3, 6) if (hours[-1] - hours[0]) / step <= 7), 12)
     marks = np.arange(np.ceil(hours[0] / step) * step, hours[-1] + 1e-9, step)
     top = ax.secondary_xaxis("top")
     minutes = np.round(marks * 60).astype(int) % 1440
