@@ -227,44 +227,39 @@ def file_list(
     if not found: raise AuroraError("no files: found an empty list of paths")
     return list(found)
 
-# %% ../../nbs/12_readers.base.ipynb #4fc5cfb4
+# %% ../../nbs/12_readers.base.ipynb #6ae2b185
 class _Stack:
-    "Frames of many files, written to one array by many threads in the order of the files."
-    def __init__(self, files: int, raw_bytes: int):
-        self.files, self.raw_bytes, self.array, self.used, self.turn = files, raw_bytes, None, 0, 0
-        self.moved = threading.Condition()
+    "Room for the frames of many files in one array that many threads write to."
+    def __init__(self, raw_bytes: list):
+        self.raw_bytes, self.array, self.starts, self.lock = np.array(raw_bytes, float), None, None, threading.Lock()
 
     def allocate(self, number, shape, dtype):
-        "The place for the frames of file `number`; waits until all files before it have theirs."
-        with self.moved:
-            self.moved.wait_for(lambda: self.turn >= number)
-            try:
-                return self._place(tuple(shape), np.dtype(dtype)) if self.turn == number else np.empty(shape, dtype)
-            finally:
-                self.turn = max(self.turn, number + 1)
-                self.moved.notify_all()
+        "The place for the frames of file `number`."
+        with self.lock:
+            if self.array is None and shape[0]: self._lay_out(tuple(shape), np.dtype(dtype))
+        if self.array is None or (tuple(shape[1:]), dtype) != (self.array.shape[1:], self.array.dtype): return np.empty(shape, dtype)
+        start, end = self.starts[number], self.starts[number] + shape[0]
+        return self.array[start:end] if end <= self.starts[number + 1] else np.empty(shape, dtype)
 
-    def _place(self, shape, dtype):
-        if self.array is None and shape[0]:
+    def _lay_out(self, shape, dtype):
+        for raw in (self.raw_bytes, 0 * self.raw_bytes):  # without what the sizes claim, where that is too much
             frame = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
-            count = max(self.files * shape[0], self.raw_bytes // frame + 1)
-            self.array = np.empty((count, *shape[1:]), dtype)
-        fits = self.array is not None and (shape[1:], dtype) == (self.array.shape[1:], self.array.dtype)
-        if not fits or self.used + shape[0] > len(self.array): return np.empty(shape, dtype)
-        self.used += shape[0]
-        return self.array[self.used - shape[0]:self.used]
+            self.starts = np.cumsum([0, *np.maximum(raw // frame, shape[0])]).astype(int)
+            try:
+                self.array = np.empty((self.starts[-1], *shape[1:]), dtype)
+                return
+            except (MemoryError, ValueError):
+                continue
+        raise AuroraError(f"{self.starts[-1]} frames {shape[1:]} {dtype} do not fit into memory. Open them with load=False.")
 
     def read(self, number, reader, path):
-        "The frames of file `number`, in their place."
-        try:
-            content = reader.read_into(path, lambda shape, dtype: self.allocate(number, shape, dtype))
-            if self.turn <= number and content.image.dtype.kind in "uif":
-                place = self.allocate(number, content.image.shape, content.image.dtype.newbyteorder("="))
-                place[...] = content.image
-                content = content._replace(image=place)
-            return content
-        finally:
-            if self.turn <= number: self.allocate(number, (0,), "u1")
+        "The frames of file `number`, in their place wherever there is one."
+        content = reader.read_into(path, lambda shape, dtype: self.allocate(number, shape, np.dtype(dtype)))
+        if self.first_row(content.image) is not None or content.image.dtype.kind not in "uif": return content
+        place = self.allocate(number, content.image.shape, content.image.dtype.newbyteorder("="))
+        if self.first_row(place) is None: return content
+        place[...] = content.image
+        return content._replace(image=place)
 
     def first_row(self, image):
         "Where `image` begins in the array, or None where it stands elsewhere."
@@ -351,15 +346,15 @@ def _lazy_stack(parts, file_of, row_of, time):
     interleaved = (np.diff(by_file) != 1).any()
     return image[np.argsort(by_file)] if interleaved else image
 
-# %% ../../nbs/12_readers.base.ipynb #4bd2a454
+# %% ../../nbs/12_readers.base.ipynb #7a97cfd8
 BELIEVABLE = np.array(["1950-01-01", "2100-01-01"], "M8[ns]")
 
 
 def _one_kind(parts, report):
-    "The parts of the most common kind (by files, then by frames)."
-    files, frames = Counter(part.kind for part in parts), Counter()
-    for part in parts: frames[part.kind] += len(part.scan.time)
-    best = max(files, key=lambda kind: (files[kind], frames[kind]))
+    "The parts of the most common kind (by files, then by pixels)."
+    files, pixels = Counter(part.kind for part in parts), Counter()
+    for part in parts: pixels[part.kind] += len(part.scan.time) * int(np.prod(part.scan.shape))
+    best = max(files, key=lambda kind: (files[kind], pixels[kind]))
 
     def words(kind): return " ".join(filter(None, [" x ".join(map(str, kind[0])), kind[1], *kind[2:]]))
 
@@ -413,7 +408,7 @@ def _common_attrs(parts, file_of):
     cameras = dict.fromkeys(attrs.get("camera", "") for attrs in each)
     return shared | {"station": each[0].get("station", ""), "camera": ", ".join(filter(None, cameras))}
 
-# %% ../../nbs/12_readers.base.ipynb #3531874a
+# %% ../../nbs/12_readers.base.ipynb #adc821f1
 def _choose(path, reader, time_range):
     "The reader of a file and the estimated size of its frames; None where its name says that it is out of range."
     chosen = find_reader(path, reader)
@@ -425,7 +420,7 @@ def _choose(path, reader, time_range):
 
 
 def _read_now(chosen, each):
-    stack = _Stack(len(chosen), sum(size for _, (_, size) in chosen))
+    stack = _Stack([size for _, (_, size) in chosen])
     numbers = {path: number for number, (path, _) in enumerate(chosen)}
 
     def read(path, found):
