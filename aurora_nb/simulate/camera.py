@@ -93,7 +93,7 @@ def expose(
     if camera.gamma != 1: counts = camera.full_scale * (counts / camera.full_scale) ** np.float32(1 / camera.gamma)
     return np.rint(counts).astype(camera.dtype)
 
-# %% ../../nbs/36_simulate.camera.ipynb #87e610d6
+# %% ../../nbs/36_simulate.camera.ipynb #497482bd
 _THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), "themis", pixel_order="ucalgary")
 _DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.25, mirrored=True), "dasc", 557.7,
                dtype="int16", full_scale=16383, bias=370, counts_per_rayleigh=0.03, electrons_per_count=0.3,
@@ -101,8 +101,8 @@ _DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.
 # aurora mostly green, night sky bluish, stars white
 _COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), "", None, 10.0, "uint8", 255, 0.3, 0.008, 20, 0.15,
                  star_rayleigh=2e5, bands=((0.25, 0.5, 1.0), (1.0, 0.6, 1.0), (0.15, 1.0, 1.0)), gamma=2.2)
-_COMPACT = replace(_THEMIS, name="compact", lens=lens_for_sky((128, 128), radius=63), bias=100,
-                   counts_per_rayleigh=0.02, electrons_per_count=20, read_noise=0.5, star_rayleigh=1e4)
+_COMPACT = replace(_THEMIS, name="compact", lens=lens_for_sky((88, 88), radius=43), bias=100,
+                   counts_per_rayleigh=0.01, electrons_per_count=50, read_noise=0.35, star_rayleigh=1.5e4)
 CAMERAS = {camera.name: camera for camera in (_THEMIS, _DASC, _COLOUR, _COMPACT)}
 
 

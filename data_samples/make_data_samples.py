@@ -1,0 +1,63 @@
+"""Make the simulated sample nights of this folder again: `python data_samples/make_data_samples.py [folder]`.
+
+The same version of the package gives the same bytes, except for netCDF and CDF files, whose contents are the same.
+"""
+import shutil
+import sys
+from pathlib import Path
+
+from aurora_nb.geometry.skymap import save_skymap
+from aurora_nb.simulate.camera import camera_preset, skymap_for
+from aurora_nb.simulate.files import save_truth, write_azimuth_elevation, write_dasc_fits, write_pgm, write_pictures
+from aurora_nb.simulate.files import write_themis_cdf
+from aurora_nb.simulate.night import simulate_night
+
+GILL_NIGHTS = {f"2015-01-{day}": day for day in (18, 19, 20, 21, 22)}  # moonless; day: seed
+
+
+def small_skymap(camera, station, valid_from, path):
+    "A skymap in single precision (1e-5 degrees), which is half the bytes."
+    save_skymap(skymap_for(camera, station).astype("f4").assign_attrs(valid_from=valid_from), path)
+
+
+def gill(folder):
+    "Five nights of a THEMIS-like camera at Gillam, a frame a minute, as PGM; one hour of it as CDF in both layouts."
+    small_skymap("compact", "gill", "2015-01-01", folder / "gill/skymap_gill.nc")
+    for day, seed in GILL_NIGHTS.items():
+        night = simulate_night("gill", f"{day}T01:00", "10h", camera="compact", seed=seed)
+        write_pgm(night, folder / "gill", period="1h")
+        save_truth(night, folder / f"truth/gill_{day.replace('-', '')}.nc")
+        if day == "2015-01-20":
+            hour = night.isel(time=slice(300, 360))
+            write_themis_cdf(hour, folder / "gill_cdf/to_2023", "epoch")
+            write_themis_cdf(hour, folder / "gill_cdf/from_2024", "time")
+
+
+def poker_flat(folder):
+    "Six green-line frames of a DASC-like camera at Poker Flat with its azimuth and elevation files."
+    camera = camera_preset("dasc", size=128)
+    frames = simulate_night("pkr", "2015-10-07T10:00:00.500", "3min", "30s", camera=camera, seed=5)
+    write_dasc_fits(frames, folder / "pkr")
+    write_azimuth_elevation(skymap_for(camera, "pkr"), folder / "pkr/calibration", "2015-02-13")
+    save_truth(frames, folder / "truth/pkr_20151007.nc")
+
+
+def jang_bogo(folder):
+    "A winter day of a colour camera at Jang Bogo, Antarctica, a picture every two minutes."
+    camera = camera_preset("colour", size=112)
+    small_skymap(camera, "jbs", "2018-03-01", folder / "jbs/skymap_jbs.nc")
+    frames = simulate_night("jbs", "2018-06-14T00:00", "24h", "2min", camera=camera, seed=6)
+    write_pictures(frames, folder / "jbs/20180614", "jbs_%Y%m%d_%H%M%S.jpg", quality=80)
+    save_truth(frames, folder / "truth/jbs_20180614.nc")
+
+
+def main(folder):
+    "All samples into `folder`; what stood there before is removed."
+    for name in ("gill", "gill_cdf", "pkr", "jbs", "truth"): shutil.rmtree(folder / name, ignore_errors=True)
+    for make in (gill, poker_flat, jang_bogo): make(folder)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent)

@@ -1,0 +1,128 @@
+"""The simulator: repeatable, fast enough, whole in pieces; and the sample nights it made."""
+import hashlib
+import subprocess
+import sys
+import time as clock
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aurora_nb.geometry.lens import angular_distance, fit_lens
+from aurora_nb.simulate.camera import camera_preset, skymap_for
+from aurora_nb.simulate.emission import NAMED_FORMS, flicker, named_forms, sky_brightness
+from aurora_nb.simulate.night import simulate_night
+from aurora_nb.simulate.stars import star_positions
+
+PROJECT = Path(__file__).resolve().parent.parent
+SAMPLES = PROJECT / "data_samples"
+
+
+def digest(frames):
+    return hashlib.sha256(frames.image.values.tobytes() + frames.truth.values.tobytes()).hexdigest()
+
+
+def test_same_seed_same_night_in_another_process():
+    code = ("from aurora_nb.simulate.night import simulate_night; import hashlib;"
+            "f = simulate_night('gill', '2015-01-20T04:00', '5min', camera='compact', seed=5);"
+            "print(hashlib.sha256(f.image.values.tobytes() + f.truth.values.tobytes()).hexdigest())")
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert there == digest(simulate_night("gill", "2015-01-20T04:00", "5min", camera="compact", seed=5))
+
+
+@settings(max_examples=10, deadline=None)
+@given(cut=st.integers(1, 7), seed=st.integers(0, 2**31), camera=st.sampled_from(["compact", "colour"]))
+def test_pieces_equal_the_whole(cut, seed, camera):
+    camera = camera_preset(camera, size=48)
+    whole = simulate_night("pkr", "2015-10-07T10:00", "8min", camera=camera, seed=seed)
+    start = f"2015-10-07T10:0{cut}"
+    piece = simulate_night("pkr", start, f"{8 - cut}min", camera=camera, seed=seed)
+    assert (piece.image.values == whole.image.values[cut:]).all()
+    assert (piece.truth.values == whole.truth.values[cut:]).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(sorted(NAMED_FORMS)), st.floats(50, 85), st.integers(0, 1000), st.integers(0, 10**9))
+def test_forms_are_finite_and_never_negative(name, station_latitude, seed, second):
+    latitude, longitude = np.meshgrid(np.linspace(-90, 90, 61), np.linspace(-180, 180, 25))
+    light = sky_brightness(named_forms(name, station_latitude, seed), latitude.astype("f4"), longitude.astype("f4"),
+                           (longitude / 15 % 24).astype("f4"), np.datetime64(second, "s"))
+    assert np.isfinite(light).all() and light.min() >= 0 and light.max() < 50_000
+
+
+def test_flicker_is_smooth_over_a_year_change():
+    times = np.datetime64("2014-12-31T23:00", "ns") + np.arange(120) * np.timedelta64(60, "s")
+    course = np.array([flicker(time, 3) for time in times])
+    assert np.abs(np.diff(course)).max() < 0.2 and 0 <= course.min() and course.max() <= 1
+
+
+def test_stars_fit_the_lens_that_drew_them():
+    "Bright stars found in a simulated frame give back the camera's lens within 0.1 degrees."
+    camera = camera_preset("themis")
+    made = simulate_night("gill", "2015-01-20T06:00", "10min", "5min", forms=[], camera=camera)
+    pixels, sky = [], []
+    for time, image in zip(made.time.values, made.image.values.astype(float)):
+        stars = star_positions(time, "gill").query("elevation > 15 and magnitude < 2")
+        for name, star in stars.iterrows():
+            x, y = (int(round(float(at))) for at in camera.lens.sky_to_pixel(star.azimuth, star.elevation))
+            box = image[y - 3:y + 4, x - 3:x + 4]
+            light = np.clip(box - np.median(box) - 40, 0, None)
+            rows, columns = np.mgrid[y - 3:y + 4, x - 3:x + 4]
+            pixels.append(((columns * light).sum() / light.sum(), (rows * light).sum() / light.sum()))
+            sky.append((star.azimuth, star.elevation))
+    lens = fit_lens(np.array(pixels), np.array(sky), camera.lens.shape)
+    x, y = np.meshgrid(np.arange(40, 220, 20.0), np.arange(40, 220, 20.0))
+    assert len(pixels) >= 10
+    assert np.nanmax(angular_distance(*lens.pixel_to_sky(x, y), *camera.lens.pixel_to_sky(x, y))) < 0.25
+    assert not lens.mirrored
+
+
+def test_speed():
+    "At least ten 256 x 256 frames a second on one busy core; 60 and more on a quiet one."
+    simulate_night("gill", "2015-01-20T04:00", "2min")
+    begin = clock.perf_counter()
+    simulate_night("gill", "2015-01-20T04:00", "60min")
+    assert 60 / (clock.perf_counter() - begin) > 10
+
+
+def test_skymap_is_that_of_the_camera():
+    skymap, camera = skymap_for("dasc", "pkr"), camera_preset("dasc")
+    x, y = camera.lens.sky_to_pixel(90.0, 60.0)
+    assert float(skymap.azimuth.values[round(float(y)), round(float(x))]) == pytest.approx(90, abs=1)
+
+
+# the samples
+
+
+def test_samples_are_small_and_licensed():
+    files = [file for file in SAMPLES.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 15e6
+    text = (SAMPLES / "README.md").read_text()
+    assert "simulated" in text and "CC0" in text
+
+
+def test_samples_open_without_a_problem():
+    from aurora_nb.geometry.skymap import match_skymap, open_skymap
+    from aurora_nb.readers.base import open_allsky
+
+    cases = {"gill/*.pgm.gz": (3000, "gill/skymap_gill.nc"), "gill_cdf/to_2023/*.cdf": (60, "gill/skymap_gill.nc"),
+             "gill_cdf/from_2024/*.cdf": (60, "gill/skymap_gill.nc"), "jbs/*/*.jpg": (720, "jbs/skymap_jbs.nc"),
+             "pkr/*.FITS": (6, sorted(map(str, (SAMPLES / "pkr/calibration").glob("*.FIT"))))}
+    for pattern, (count, skymap) in cases.items():
+        frames = open_allsky(SAMPLES / pattern)
+        assert frames.attrs["problem_files"] == {} and frames.sizes["time"] == count
+        match_skymap(frames, open_skymap(skymap if isinstance(skymap, list) else SAMPLES / skymap))
+
+
+def test_samples_can_be_made_again():
+    "One frame of each kind is what today's simulator makes."
+    from aurora_nb.readers.base import open_allsky
+    from aurora_nb.simulate.files import open_truth
+
+    frames = open_allsky(SAMPLES / "gill/20150120_06_gill_themis99_full.pgm.gz")
+    again = simulate_night("gill", "2015-01-20T06:00", "2min", camera="compact", seed=20)
+    assert (frames.image.values[:2] == again.image.values).mean() > 0.999  # float arithmetic differs between machines
+    truth = open_truth(SAMPLES / "truth/gill_20150120.nc").sel(time=again.time)
+    assert (truth.values == again.truth.values).mean() > 0.999
