@@ -96,7 +96,7 @@ def brightness_bar(
     shown = ScalarMappable(Normalize(*limits), aurora_colors() if colors is None else colors)
     return figure.colorbar(shown, ax=ax, label=label, **options)
 
-# %% ../../nbs/40_plots.allsky.ipynb #d079ef95
+# %% ../../nbs/40_plots.allsky.ipynb #58050639
 def pixel_corners(
     x, y,           # Places of the pixel centres on the plane, (y, x); NaN where there is none
     widest=np.inf,  # Centres farther apart than this do not meet: the plane is torn between them
@@ -104,11 +104,16 @@ def pixel_corners(
     "Corners of the pixels, (y + 1, x + 1, 2): the mean of the centres that meet there; NaN where there is none."
     centres = np.stack([x, y], axis=-1).astype(float)
     around = np.pad(centres, ((1, 1), (1, 1), (0, 0)), mode="reflect", reflect_type="odd")
-    four = np.stack([around[:-1, :-1], around[1:, :-1], around[:-1, 1:], around[1:, 1:]])
-    known = np.isfinite(four).all(axis=-1, keepdims=True)
-    reach = (np.where(known, four, -np.inf).max(0) - np.where(known, four, np.inf).min(0)).max(-1, keepdims=True)
+    known = np.isfinite(around).all(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore"):  # 0/0 is the NaN that is wanted
-        return np.where(reach <= widest, np.where(known, four, 0).sum(0) / known.sum(0), np.nan)
+        corners = _over_four(np.where(known, around, 0), np.add) / _over_four(known.astype(np.int8), np.add)
+    if np.isinf(widest): return corners
+    far = [_over_four(np.where(known, around, sign * -np.inf), f) for sign, f in ((1, np.maximum), (-1, np.minimum))]
+    return np.where(((far[0] - far[1]) <= widest).all(axis=-1, keepdims=True), corners, np.nan)
+
+
+def _over_four(values, join):
+    return join(join(values[:-1, :-1], values[1:, :-1]), join(values[:-1, 1:], values[1:, 1:]))
 
 
 def draw_pixels(
@@ -196,7 +201,7 @@ def plot_fisheye(
     if title := frame_title(image, skymap): ax.set_title(title, fontsize="medium")
     return ax
 
-# %% ../../nbs/40_plots.allsky.ipynb #3e087440
+# %% ../../nbs/40_plots.allsky.ipynb #534b1bcc
 def frame_title(image, skymap=None) -> str:
     "Station and time of a frame, as far as it knows them."
     attrs = (image.attrs if isinstance(image, xr.Dataset | xr.DataArray) else {})
@@ -210,7 +215,9 @@ def _draw_stored(ax, rgba, skymap, rings_deg, color):
     ax.imshow(rgba, interpolation="nearest")
     if skymap is None: return
     azimuth, elevation = np.deg2rad(skymap.azimuth.values), skymap.elevation.values
-    rings = ax.contour(elevation, levels=sorted(rings_deg), colors=color, linewidths=0.6, alpha=0.5)
+    step = max(1, len(elevation) // 128)  # rings are smooth: every other pixel draws them as well
+    x, y = (np.arange(0, size, step) for size in elevation.shape[::-1])
+    rings = ax.contour(x, y, elevation[::step, ::step], levels=sorted(rings_deg), colors=color, linewidths=0.6, alpha=0.5)
     ax.clabel(rings, levels=[ring for ring in rings.levels if ring % 30 == 0], fmt="%g°", fontsize=7)
     lowest = elevation < max(10, np.nanmin(elevation) + 5)
     for mark, direction in zip("NESW", (0, 90, 180, 270)):

@@ -139,14 +139,12 @@ def map_axes(
     grid.xlabel_style = grid.ylabel_style = {"size": 8, "rotation": 0}
     return made
 
-# %% ../../nbs/42_plots.maps.ipynb #f575ceb5
-def _grids(skymap, height_km, names):
-    "The named grids (y, x) of a skymap at one height, made if it lacks that height."
-    heights = np.atleast_1d(skymap["height_km"].values) if "height_km" in skymap.coords else []
-    near = np.flatnonzero(np.isclose(heights, height_km))
-    if not len(near) or skymap.latitude.ndim == 2 and len(heights) != 1: skymap, near = at_height(skymap, height_km), [0]
-    shape = skymap.azimuth.shape
-    return [skymap[name].values.reshape(-1, *shape)[near[0]] for name in names]
+# %% ../../nbs/42_plots.maps.ipynb #29fa5a91
+def _places(skymap, height_km):
+    "Latitude and longitude (y, x) of a skymap at one height, made if it lacks that height."
+    near = np.flatnonzero(np.isclose(skymap.height_km.values, height_km)) if skymap.latitude.ndim == 3 else []
+    if not len(near): skymap, near = at_height(skymap, height_km), [0]
+    return skymap.latitude.values[near[0]], skymap.longitude.values[near[0]]
 
 
 def plot_map(
@@ -168,7 +166,7 @@ def plot_map(
         reach = _reach_km(skymap, height_km, min_elevation_deg)
         ax = map_axes(skymap.station_latitude, skymap.station_longitude, reach)
     if not hasattr(ax, "projection"): raise AuroraError("found plain axes, expected a map. Make it with map_axes(..., ax=ax).")
-    latitude, longitude = _grids(skymap, height_km, ("latitude", "longitude"))
+    latitude, longitude = _places(skymap, height_km)
     x, y, _ = np.moveaxis(ax.projection.transform_points(ccrs.PlateCarree(), longitude, latitude), -1, 0)
     x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
     rgba = shades(picture, picture_limits(picture, limits, inside), skymap.elevation.values >= min_elevation_deg - 2, colors)

@@ -170,7 +170,7 @@ def _panel_frame(ax, cells, southern):
         ax.text(x, y, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=6.5)
     ax.set_frame_on(cells.attrs.get("kind", "sky") != "sky")
 
-# %% ../../nbs/43_plots.occurrence.ipynb #5725ec46
+# %% ../../nbs/43_plots.occurrence.ipynb #296d664a
 def plot_occurrence_panels(
     rates: xr.Dataset,      # rate, usable_count, nights over local_time and cell_index, from `occurrence_map`
     cells: xr.Dataset,      # The cells: equal_area_cells(..., north="magnetic") or magnetic_cells
@@ -186,7 +186,8 @@ def plot_occurrence_panels(
 
     bins, outlines = _checked_panels(rates, cells, north_azimuth_deg)
     rows = -(-bins // columns)
-    figure = plt.figure(figsize=(1.75 * columns + 1, 2.05 * rows), layout="constrained") if figure is None else figure
+    figure = plt.figure(figsize=(1.75 * columns + 1, 2.2 * rows), layout="constrained") if figure is None else figure
+    if figure.get_layout_engine() is not None: figure.get_layout_engine().set(h_pad=0.08)
     axs = figure.subplots(rows, columns, squeeze=False)
     limits = (0.0, float(np.nanmax(rates.rate, initial=1e-3))) if limits is None else limits
     southern, width = _is_southern(cells, southern), rates.attrs.get("bin_minutes", 1440 / bins) / 60
