@@ -24,7 +24,7 @@ from ..stations import Station, find_station
 
 _all_ = ["count_occurrence", "merge_counts", "night_of", "open_counts", "save_counts"]  # counts and rates in one import
 
-# %% ../../nbs/75_occurrence.rates.ipynb #2502dc21
+# %% ../../nbs/75_occurrence.rates.ipynb #8891afc2
 def occurrence_rate(
     counts: xr.Dataset,         # Counts as of `count_occurrence` or `merge_counts`
     confidence: float = 0.95,   # Of the interval
@@ -35,7 +35,7 @@ def occurrence_rate(
     "Rates with `lower`, `upper`, `auroral_count`, `usable_count` and the number of `nights`, over all but `night`."
     auroral, usable = xr.broadcast(counts.auroral_count, counts.usable_count)
     usable = usable.transpose(*auroral.dims)
-    columns = [each.values.reshape(each.sizes["night"], -1) for each in (auroral, usable)]
+    columns = [each.values.reshape(len(each), int(np.prod(each.shape[1:]))) for each in (auroral, usable)]
     lit, seen = (each.sum(0, dtype=np.int64) for each in columns)
     rate = np.divide(lit, seen, out=np.full(len(seen), np.nan), where=seen > 0)
     nights = (columns[1] > 0).sum(0)

@@ -117,7 +117,7 @@ def starless_fraction(
         fraction[number] = 1 - starry.sum() / count
     return fraction
 
-# %% ../../nbs/31_processing.quality.ipynb #41f0c6f3
+# %% ../../nbs/31_processing.quality.ipynb #bfe3b68a
 def observing_conditions(
     frames: xr.Dataset,                    # Frames
     skymap: xr.Dataset,                    # Skymap of the camera
@@ -134,13 +134,13 @@ def observing_conditions(
     chosen = dict(max_sun_elevation_deg=max_sun_elevation_deg, max_moon_elevation_deg=max_moon_elevation_deg,
                   moon_radius_deg=moon_radius_deg, max_starless_fraction=max_starless_fraction, sigmas=sigmas,
                   cloud_interval=cloud_interval, min_elevation_deg=min_elevation_deg)
-    found["sun"] = found.sun_elevation > max_sun_elevation_deg
-    found["moon"] = (found.moon_elevation > max_moon_elevation_deg) & (moon_radius_deg is None)
+    found["sun"] = found.sun_elevation.drop_attrs() > max_sun_elevation_deg
+    found["moon"] = (found.moon_elevation.drop_attrs() > max_moon_elevation_deg) & (moon_radius_deg is None)
     look = ~found.sun.values & (max_starless_fraction is not None)
     cells = equal_area_cells(skymap, count=24, min_elevation_deg=min_elevation_deg)
     starless = _starless_over_time(frames, cells.cell.values, look, sigmas, cloud_interval)
     found["starless_fraction"] = ("time", starless, {"units": "1"})
-    found["cloud"] = found.starless_fraction > (max_starless_fraction or 0)  # NaN is not cloud
+    found["cloud"] = found.starless_fraction.drop_attrs() > (max_starless_fraction or 0)  # NaN is not cloud
     found["usable"] = ~(found.sun | found.moon | found.cloud)
     return found.assign_attrs({name: "none" if each is None else each for name, each in chosen.items()})
 

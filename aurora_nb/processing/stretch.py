@@ -26,7 +26,7 @@ def sky_disc(
     y, x = np.indices(shape)
     return np.hypot(x - middle_x, y - middle_y) <= (0.475 * min(shape) if radius is None else radius)
 
-# %% ../../nbs/30_processing.stretch.ipynb #0ca245cd
+# %% ../../nbs/30_processing.stretch.ipynb #89ddb6cf
 def stretch_limits(
     image: xr.DataArray,       # Pictures (time, y, x) or (time, y, x, band), numpy or dask
     low: float = 1.0,          # Percentile that becomes 0
@@ -43,7 +43,8 @@ def stretch_limits(
     if over == "night": image = image[np.unique(np.linspace(0, len(image) - 1, min(sample, len(image))).astype(int))]
     values = np.asarray(image)
     sky = np.ones(values.shape[1:3], bool) if disc is None else np.asarray(disc, bool)
-    values = values[:, sky].astype(np.float32)  # (time, pixel[, band])
+    with np.errstate(over="ignore"): values = values[:, sky].astype(np.float32)  # (time, pixel[, band])
+    values[np.isinf(values)] = np.nan
     axes = (0,) * (over == "night") + (1,) + (2,) * (values.ndim == 3 and not per_band)
     limits = _percentiles(values, (low, high), axes)
     return np.expand_dims(limits, 3) if values.ndim == 2 else np.expand_dims(limits, 2)
@@ -84,14 +85,15 @@ def stretch(
     whole = image.data.rechunk({axis: -1 for axis in range(1, image.ndim)})  # limits are those of whole frames
     return image.copy(data=whole.map_blocks(one_block, dtype=dtype))
 
-# %% ../../nbs/30_processing.stretch.ipynb #37bed37e
+# %% ../../nbs/30_processing.stretch.ipynb #1182d16a
 def _between(values, limits, disc, dtype):
     "Scale one block of pictures between its limits."
-    low, high = (np.asarray(each, np.float32) for each in limits)
+    low, high = (np.asarray(each, np.float64) for each in limits)
     span = np.where(high > low, high - low, np.inf)  # a flat frame, or one of NaN, becomes zero
-    scaled = values.astype(np.float32)
-    scaled -= np.nan_to_num(low)
-    scaled /= span
+    with np.errstate(over="ignore", invalid="ignore"):  # floats may hold anything
+        scaled = values.astype(np.float32)
+        scaled -= np.nan_to_num(low)
+        scaled /= span
     np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0, 1, out=scaled)
     if disc is not None:
         scaled *= np.asarray(disc, bool)[(..., None) if values.ndim == 4 else ...]
