@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rings_and_sectors', 'equal_area_cells', 'pixel_solid_angle', 'magnetic_cells', 'cell_mean']
 
-# %% ../../nbs/23_geometry.cells.ipynb #c7720eb4
+# %% ../../nbs/23_geometry.cells.ipynb #2ed4d586
 import numpy as np
 import xarray as xr
 
@@ -13,7 +13,7 @@ from ..core import AuroraError
 from ..frames import Time
 from .geomagnetic import magnetic_north_azimuth, with_magnetic
 from .lens import from_vector
-from .skymap import direction_vectors, station_of, validate_skymap
+from .skymap import direction_vectors, pixel_order, station_of, validate_skymap
 
 # %% ../../nbs/23_geometry.cells.ipynb #445fa229
 def rings_and_sectors(
@@ -26,7 +26,7 @@ def rings_and_sectors(
     rings = int(round(count**0.5))  # primes and the like: the nearest product
     return rings, int(round(count / rings))
 
-# %% ../../nbs/23_geometry.cells.ipynb #e0cfebdc
+# %% ../../nbs/23_geometry.cells.ipynb #731f1cf5
 def _north_azimuth(skymap, north, height_km, time):
     if north == "geographic": return 0.0
     if north != "magnetic": raise AuroraError(f"north: found {north!r}, expected 'geographic' or 'magnetic'")
@@ -40,9 +40,10 @@ def _cells_dataset(cell, count, variables, skymap, **attrs):
     pixels = np.bincount(cell[cell >= 0], minlength=count)
     data = {name: (("cell_index", "edge") if np.ndim(v) == 2 else "cell_index", v) for name, v in variables.items()}
     return xr.Dataset({"cell": (("y", "x"), cell.astype(np.int32))} | data | {"pixel_count": ("cell_index", pixels)},
-                      {"cell_index": np.arange(count)}, dict(station=skymap.station, count=count) | attrs)
+                      {"cell_index": np.arange(count)}, dict(station=skymap.station, count=count,
+                                                             pixel_order=skymap.attrs.get("pixel_order", "")) | attrs)
 
-# %% ../../nbs/23_geometry.cells.ipynb #660415b9
+# %% ../../nbs/23_geometry.cells.ipynb #18802f16
 def equal_area_cells(
     skymap: xr.Dataset,            # Skymap
     count: int = 400,              # How many; the nearest product of rings and sectors is taken
@@ -51,8 +52,9 @@ def equal_area_cells(
     height_km: float = 110,        # For magnetic north: at which height
     time: Time | None = None,      # For magnetic north: when; None: when the skymap begins
 ) -> xr.Dataset:
-    "Cells of equal solid angle: cell(y, x), -1 outside, and azimuth, elevation, edges, pixel_count, solid_angle_sr of each."
-    if not 0 <= min_elevation_deg < 90: raise AuroraError(f"min_elevation_deg: found {min_elevation_deg}, expected 0 to 90")
+    "Cells of equal solid angle: cell(y, x), -1 outside; azimuth, elevation, edges, pixel_count, solid_angle_sr."
+    if not 0 <= min_elevation_deg < 90:
+        raise AuroraError(f"min_elevation_deg: found {min_elevation_deg}, expected 0 to 90")
     start, (rings, sectors) = _north_azimuth(validate_skymap(skymap), north, height_km, time), rings_and_sectors(count)
     lowest = np.sin(np.radians(min_elevation_deg))
     sine = np.sin(np.radians(skymap.elevation.values))
@@ -79,7 +81,7 @@ def pixel_solid_angle(
     down[1:-1], right[:, 1:-1] = (vectors[2:] - vectors[:-2]) / 2, (vectors[:, 2:] - vectors[:, :-2]) / 2
     return np.abs(np.sum(np.cross(right, down) * vectors, -1))
 
-# %% ../../nbs/23_geometry.cells.ipynb #42de85ff
+# %% ../../nbs/23_geometry.cells.ipynb #9889e4c7
 def _longitude_step(skymap, latitude_step_deg):
     "The divisor of 360 degrees that makes cells about square over the camera."
     latitude = float(np.nanmedian(skymap.magnetic_latitude))
@@ -95,20 +97,22 @@ def magnetic_cells(
     min_elevation_deg: float = 10,  # The sky below is left out
     time: Time | None = None,     # For the field; None: when the skymap begins
 ) -> xr.Dataset:
-    "Cells of an AACGM grid at a height: cell(y, x), -1 outside, with magnetic_latitude, magnetic_longitude and their edges."
+    "Cells of an AACGM grid: cell(y, x), -1 outside, with magnetic_latitude, magnetic_longitude and their edges."
     known = "magnetic_latitude" in skymap and time is None and height_km in skymap.height_km
     skymap = (skymap if known else with_magnetic(skymap, height_km, time)).sel(height_km=[height_km])
     latitude, longitude = skymap.magnetic_latitude.values[0], skymap.magnetic_longitude.values[0] % 360
     wide = _longitude_step(skymap, latitude_step_deg) if longitude_step_deg is None else longitude_step_deg
     columns = int(np.ceil(360 / wide - 1e-9))
     used = np.isfinite(latitude) & np.isfinite(longitude) & (skymap.elevation.values >= min_elevation_deg)
-    if not used.any(): raise AuroraError(f"no pixel with magnetic coordinates at {height_km} km above {min_elevation_deg} degrees")
+    if not used.any():
+        raise AuroraError(f"no pixel with magnetic coordinates at {height_km} km above {min_elevation_deg} degrees")
     row, column = np.floor(latitude[used] / latitude_step_deg), np.floor(longitude[used] / wide)
     names, place = np.unique(row * columns + column, return_inverse=True)
     cell = np.full(latitude.shape, -1)
     cell[used] = place
     south, west = np.floor(names / columns) * latitude_step_deg, (names % columns * wide + 180) % 360 - 180
-    variables = dict(magnetic_latitude=south + latitude_step_deg / 2, magnetic_longitude=(west + wide / 2 + 180) % 360 - 180,
+    variables = dict(magnetic_latitude=south + latitude_step_deg / 2,
+                     magnetic_longitude=(west + wide / 2 + 180) % 360 - 180,
                      magnetic_latitude_edges=south[:, None] + [0, latitude_step_deg],
                      magnetic_longitude_edges=west[:, None] + [0, wide]) | _mean_direction(skymap, cell, len(names))
     return _cells_dataset(cell, len(names), variables, skymap, kind="magnetic", height_km=float(height_km),
@@ -145,22 +149,30 @@ def _mean_over(image, order, starts, filled, count):
         else: out[i, filled] = _sums(values, starts) / sizes
     return out.reshape(*flat.shape[:-1], count)
 
-# %% ../../nbs/23_geometry.cells.ipynb #f030d82c
+# %% ../../nbs/23_geometry.cells.ipynb #7bf2c2b1
+def _turned(cells, frames):
+    "The cells in the order of the frames' pixels."
+    orders = pixel_order(frames), cells.attrs.get("pixel_order", "")
+    if not all(orders) or orders[0] == orders[1]: return cells
+    return cells.assign(cell=cells.cell[::-1, ::-1]).assign_attrs(pixel_order=orders[0])
+
+
 def cell_mean(
     image,              # Frames, or a DataArray (time, y, x[, band]) or (y, x): brightness, or a mask
     cells: xr.Dataset,  # From equal_area_cells or magnetic_cells
 ) -> xr.DataArray:
     "Mean of each picture over each cell, float32, dims (time[, band], cell_index); of a mask it is the fraction."
-    image = image.image if isinstance(image, xr.Dataset) else image
+    if isinstance(image, xr.Dataset): cells, image = _turned(cells, image), image.image
     shape = image.sizes["y"], image.sizes["x"]
     if shape != cells.cell.shape:
-        raise AuroraError(f"found cells of {cells.cell.shape} pixels for pictures of {shape}. Make them from the skymap of this camera.")
+        raise AuroraError(f"found cells of {cells.cell.shape} pixels for pictures of {shape}. "
+                          "Make them from the skymap of this camera.")
     flat = cells.cell.values.ravel()
     order = np.argsort(flat, kind="stable")[(flat < 0).sum():]
     filled, starts = np.unique(flat[order], return_index=True)
     if image.chunks: image = image.chunk({"y": -1, "x": -1})
     return xr.apply_ufunc(
         _mean_over, image, input_core_dims=[["y", "x"]], output_core_dims=[["cell_index"]], dask="parallelized",
-        kwargs=dict(order=order, starts=starts, filled=filled, count=cells.sizes["cell_index"]), output_dtypes=[np.float32],
-        dask_gufunc_kwargs=dict(output_sizes={"cell_index": cells.sizes["cell_index"]}),
+        kwargs=dict(order=order, starts=starts, filled=filled, count=cells.sizes["cell_index"]),
+        output_dtypes=[np.float32], dask_gufunc_kwargs=dict(output_sizes={"cell_index": cells.sizes["cell_index"]}),
     ).assign_coords(cell_index=cells.cell_index)

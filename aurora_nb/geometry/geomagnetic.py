@@ -20,7 +20,7 @@ from ..frames import Time, as_time
 from .skymap import at_height
 from ..stations import Station, find_station
 
-# %% ../../nbs/22_geometry.geomagnetic.ipynb #0aecfb6d
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #8960520a
 _ONE_AT_A_TIME = Lock()
 
 
@@ -38,18 +38,20 @@ def _convert(first, second, height_km, time, way):
 
     first, second, height = np.broadcast_arrays(*(np.asarray(v, float) for v in (first, second, height_km)))
     if height.size and not np.nanmin(height) >= 0 or np.nanmax(height, initial=0) > 2000:
-        raise AuroraError(f"height_km: found {np.nanmin(height):g} to {np.nanmax(height):g}, expected 0 to 2000 kilometres")
+        raise AuroraError(f"height_km: found {np.nanmin(height):g} to {np.nanmax(height):g}, "
+                          "expected 0 to 2000 kilometres")
     known = np.isfinite(first) & np.isfinite(second)
     out = np.full((2, *first.shape), np.nan)
     if known.any():
         try:
             with _ONE_AT_A_TIME:
-                out[:, known] = aacgmv2.convert_latlon_arr(first[known], second[known], height[known], _moment(time), way)[:2]
+                out[:, known] = aacgmv2.convert_latlon_arr(first[known], second[known], height[known], _moment(time),
+                                                           way)[:2]
         except RuntimeError as error:
             raise _refused_date(time, f"{error}.") from error
     return out
 
-# %% ../../nbs/22_geometry.geomagnetic.ipynb #121cdb9a
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #7745addf
 def _like(template, values):
     "`values` as DataArrays where `template` is one, else as they are; single numbers as floats."
     if isinstance(template, xr.DataArray): return tuple(template.copy(data=v) for v in values)
@@ -63,7 +65,8 @@ def magnetic_coordinates(
     time: Time,  # Any moment of the year; the field changes by about 0.1 degrees a year
 ) -> tuple:
     "AACGM latitude and longitude (degrees, -180 to 180) of places at a height."
-    if isinstance(latitude, xr.DataArray): latitude, longitude, height_km = xr.broadcast(latitude, longitude, xr.DataArray(height_km))
+    if isinstance(latitude, xr.DataArray):
+        latitude, longitude, height_km = xr.broadcast(latitude, longitude, xr.DataArray(height_km))
     return _like(latitude, _convert(latitude, longitude, height_km, time, "G2A"))
 
 
@@ -77,10 +80,10 @@ def magnetic_to_geographic(
     place = _convert(magnetic_latitude, magnetic_longitude, height_km, time, "A2G")
     missed = _convert(*place, height_km, time, "G2A") - [magnetic_latitude, magnetic_longitude]
     missed[1] = (missed[1] + 180) % 360 - 180
-    place = _convert(np.clip(magnetic_latitude - missed[0], -90, 90), magnetic_longitude - missed[1], height_km, time, "A2G")
-    return _like(magnetic_latitude, place)
+    corrected = np.clip(magnetic_latitude - missed[0], -90, 90), magnetic_longitude - missed[1]
+    return _like(magnetic_latitude, _convert(*corrected, height_km, time, "A2G"))
 
-# %% ../../nbs/22_geometry.geomagnetic.ipynb #9864e495
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #e0e3e624
 def station_magnetic(
     station: str | Station,    # Code or Station
     height_km: float,          # Height of the light above it
@@ -98,9 +101,10 @@ def magnetic_north_azimuth(
 ) -> float:
     "Azimuth (degrees east of geographic north, -180 to 180) in which AACGM latitude grows at constant AACGM longitude."
     latitude, longitude = station_magnetic(station, height_km, time)
-    (south, north), (west, east) = np.radians(magnetic_to_geographic(latitude + np.array([-0.5, 0.5]), [longitude] * 2, height_km, time))
-    eastward = np.sin(east - west) * np.cos(north)
-    return float(np.degrees(np.arctan2(eastward, np.cos(south) * np.sin(north) - np.sin(south) * np.cos(north) * np.cos(east - west))))
+    ends = magnetic_to_geographic(latitude + np.array([-0.5, 0.5]), np.full(2, longitude), height_km, time)
+    (south, north), (west, east) = np.radians(ends)
+    northward = np.cos(south) * np.sin(north) - np.sin(south) * np.cos(north) * np.cos(east - west)
+    return float(np.degrees(np.arctan2(np.sin(east - west) * np.cos(north), northward)))
 
 # %% ../../nbs/22_geometry.geomagnetic.ipynb #0977e8e3
 _NODES = np.arange(0, 1441, 10)  # minutes of a day
@@ -159,12 +163,12 @@ def magnetic_local_time(
     if isinstance(local, xr.DataArray): return local.rename("magnetic_local_time").assign_attrs(units="hours")
     return local if np.ndim(local) else float(local)
 
-# %% ../../nbs/22_geometry.geomagnetic.ipynb #13e992ad
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #c002dc74
 class _Grid:
     "Latitudes and longitudes that can be a key: equal where their bytes are."
     def __init__(self, latitude, longitude):
         self.latitude, self.longitude = latitude, longitude
-        self.digest = blake2b(np.ascontiguousarray(latitude).tobytes() + np.ascontiguousarray(longitude).tobytes()).digest()
+        self.digest = blake2b(np.stack([latitude, longitude]).tobytes()).digest()
 
     def __hash__(self): return hash(self.digest)
 
@@ -182,7 +186,8 @@ def with_magnetic(
     time: Time | None = None,  # Any moment of the year; None: when the skymap begins
 ) -> xr.Dataset:
     "The Skymap at these heights with `magnetic_latitude` and `magnetic_longitude` (height_km, y, x), degrees."
-    if time is None and not skymap.valid_from: raise AuroraError("with_magnetic needs a time: this skymap has no valid_from")
+    if time is None and not skymap.valid_from:
+        raise AuroraError("with_magnetic needs a time: this skymap has no valid_from")
     year = int(pd.Timestamp(as_time(skymap.valid_from if time is None else time)).year)
     if height_km is not None: skymap = at_height(skymap, height_km)
     grids = [_magnetic_grid(_Grid(skymap.latitude.values[i], skymap.longitude.values[i]), float(h), year)

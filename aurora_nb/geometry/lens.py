@@ -162,14 +162,15 @@ def _first_lens(x, y, azimuth, elevation, shape, model):
     centre = (float(c.imag if mirrored else -c.imag), float(-c.real))
     return Lens(tuple(shape), centre, max(float(abs(a)), 1e-3), model, float(-np.degrees(np.angle(a))) % 360, mirrored)
 
-# %% ../../nbs/20_geometry.lens.ipynb #008f0815
+# %% ../../nbs/20_geometry.lens.ipynb #bfa8fecb
 def _with(lens, values, free):
     "The lens with the numbers of a parameter vector: centre, focal, rotation, then those of `free`."
     x, y, focal, rotation, *rest = map(float, values)
     changes = {"centre": (x, y), "focal": max(focal, 1e-3), "rotation_deg": rotation}
     if lens.model == "polynomial": changes["coefficients"], rest = tuple(rest[:2]), rest[2:]
     if "aspect" in free: changes["aspect"], rest = max(rest[0], 1e-3), rest[1:]
-    if "tilt" in free: changes |= {"tilt_deg": float(np.hypot(*rest)), "tilt_azimuth_deg": float(np.degrees(np.arctan2(*rest)))}
+    if "tilt" in free:
+        changes |= {"tilt_deg": float(np.hypot(*rest)), "tilt_azimuth_deg": float(np.degrees(np.arctan2(*rest)))}
     return replace(lens, **changes)
 
 
@@ -188,7 +189,7 @@ def _refine(lens, x, y, azimuth, elevation, free):
 
     return _with(lens, least_squares(misses, start, loss="soft_l1", x_scale="jac").x, free)
 
-# %% ../../nbs/20_geometry.lens.ipynb #9d90ce9f
+# %% ../../nbs/20_geometry.lens.ipynb #24983c89
 def _checked_stars(star_pixels, star_azimuth_elevation, unknowns):
     "x, y, azimuth, elevation of the stars, or what is wrong with them."
     pixels, sky = (np.atleast_2d(np.asarray(a, float)) for a in (star_pixels, star_azimuth_elevation))
@@ -199,9 +200,10 @@ def _checked_stars(star_pixels, star_azimuth_elevation, unknowns):
     pixels, sky = pixels[known], sky[known]
     different, needed = len(np.unique(np.round(sky, 6), axis=0)), unknowns // 2 + 1
     if different < needed:
-        raise AuroraError(f"found {different} different stars, expected at least {needed} for {unknowns} unknowns of this "
-                          "lens. Give more stars, spread over the sky, or a model with fewer unknowns.")
-    if (np.abs(sky[:, 1]) > 90).any(): raise AuroraError("found elevations beyond 90 degrees; the order is azimuth, elevation")
+        raise AuroraError(f"found {different} different stars, expected at least {needed} for {unknowns} unknowns of "
+                          "this lens. Give more stars, spread over the sky, or a model with fewer unknowns.")
+    if (np.abs(sky[:, 1]) > 90).any():
+        raise AuroraError("found elevations beyond 90 degrees; the order is azimuth, elevation")
     return *pixels.T, *sky.T
 
 

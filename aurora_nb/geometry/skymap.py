@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['aer_to_geodetic', 'build_skymap', 'at_height', 'station_of', 'validate_skymap', 'skymap_from_lens',
-           'direction_vectors', 'save_skymap', 'open_skymap', 'match_skymap', 'nearest_pixels']
+           'direction_vectors', 'save_skymap', 'open_skymap', 'pixel_order', 'match_skymap', 'nearest_pixels']
 
 # %% ../../nbs/21_geometry.skymap.ipynb #eadefbe5
 import warnings
@@ -86,7 +86,7 @@ def aer_to_geodetic(
     out[:, sky] = np.degrees(_meet(position, direction, height))
     return tuple(out)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #ef519c00
+# %% ../../nbs/21_geometry.skymap.ipynb #00cf68d0
 def build_skymap(
     azimuth,             # (y, x) degrees east of north at pixel centres
     elevation,           # (y, x) degrees above the horizon at pixel centres
@@ -100,7 +100,8 @@ def build_skymap(
     with np.errstate(invalid="ignore"):  # a signalling NaN in a file
         azimuth, elevation = np.array(azimuth, float), np.array(elevation, float)
     if azimuth.ndim != 2 or azimuth.shape != elevation.shape:
-        raise AuroraError(f"found azimuth {azimuth.shape} and elevation {elevation.shape}, expected both (rows, columns)")
+        raise AuroraError(f"found azimuth {azimuth.shape} and elevation {elevation.shape}, "
+                          "expected both (rows, columns)")
     below = ~((elevation >= 0) & np.isfinite(azimuth))
     azimuth[below] = elevation[below] = np.nan
     skymap = xr.Dataset({"azimuth": (("y", "x"), azimuth % 360, {"units": "degrees east of north"}),
@@ -125,7 +126,7 @@ def at_height(
          "latitude": (dims, np.stack([g[0] for g in grids]), units),
          "longitude": (dims, np.stack([g[1] for g in grids]), units)}, {"height_km": heights}, skymap.attrs))
 
-# %% ../../nbs/21_geometry.skymap.ipynb #0081c01b
+# %% ../../nbs/21_geometry.skymap.ipynb #f095de17
 def station_of(
     skymap: xr.Dataset,  # Skymap
 ) -> Station:
@@ -137,7 +138,7 @@ def validate_skymap(
     skymap: xr.Dataset,  # What claims to be a Skymap
 ) -> xr.Dataset:
     "Return `skymap` if it keeps the contract, else raise `AuroraError` with what is wrong."
-    def refuse(found, expected): raise AuroraError(f"not a Skymap: found {found}, expected {expected}. See 21_geometry.skymap.")
+    def refuse(found, expected): raise AuroraError(f"not a Skymap: found {found}, expected {expected}.")
 
     if not isinstance(skymap, xr.Dataset): refuse(type(skymap).__name__, "an xarray.Dataset")
     for name, dims in dict(azimuth=2, elevation=2, latitude=3, longitude=3).items():
@@ -149,7 +150,8 @@ def validate_skymap(
     elevation = skymap.elevation.values
     if not np.isfinite(elevation).any(): refuse("no pixel above the horizon", "a sky")
     if np.nanmin(elevation) < 0 or np.nanmax(elevation) > 90:
-        refuse(f"elevations from {np.nanmin(elevation):g} to {np.nanmax(elevation):g}", "0 to 90 degrees, NaN below the horizon")
+        refuse(f"elevations from {np.nanmin(elevation):g} to {np.nanmax(elevation):g}",
+               "0 to 90 degrees, NaN below the horizon")
     return skymap
 
 # %% ../../nbs/21_geometry.skymap.ipynb #5d8b29f7
@@ -170,7 +172,7 @@ def direction_vectors(
     "Unit vectors (y, x, 3) east, north, up of the pixels; NaN below the horizon."
     return to_vector(skymap.azimuth.values, skymap.elevation.values)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #b78dc7f7
+# %% ../../nbs/21_geometry.skymap.ipynb #24f5fda5
 def save_skymap(
     skymap: xr.Dataset,  # Skymap
     path,                # Where to; netCDF
@@ -185,7 +187,7 @@ def _read_netcdf(path, heights):
     try:
         skymap = xr.load_dataset(path, engine="netcdf4")
     except Exception as error:  # the library of another's binary format fails in any way on garbage
-        raise FileProblem(path, f"{type(error).__name__}: {error}", "a readable netCDF file", "Fetch it again.") from error
+        raise FileProblem(path, f"{type(error).__name__}: {error}", "readable netCDF", "Fetch it again.") from error
     try:
         return validate_skymap(skymap) if heights is None else at_height(skymap, heights)
     except (AuroraError, AttributeError) as error:
@@ -200,10 +202,10 @@ def _skymap_of(found: DirectionFile, path, heights):
     except (AuroraError, TypeError, ValueError) as error:
         raise FileProblem(path, f"a skymap that makes no sense ({error})", "directions of an all-sky camera") from error
 
-# %% ../../nbs/21_geometry.skymap.ipynb #2ea5fbe7
+# %% ../../nbs/21_geometry.skymap.ipynb #fa6215a3
 def open_skymap(
     path,                  # One file (.sav, THEMIS level-2 CDF, our netCDF) or a pair of azimuth and elevation FITS
-    station: str | Station | None = None,  # For FITS pairs, which do not tell; None: the first three letters of the name
+    station: str | Station | None = None,  # For FITS pairs, which do not tell; None: first three letters of the name
     height_km=None,        # One height or several; None: those of the file, or 110
     time: Time | None = None,  # Where a file holds several periods: when
 ) -> xr.Dataset:
@@ -211,7 +213,7 @@ def open_skymap(
     paths = [Path(p) for p in (path if isinstance(path, (list, tuple)) else [path])]
     for p in paths:
         if not p.is_file(): raise FileProblem(p, "a folder" if p.is_dir() else "nothing there", "a skymap file")
-    if len(paths) not in (1, 2): raise AuroraError(f"found {len(paths)} paths, expected one file or a pair of FITS files")
+    if len(paths) not in (1, 2): raise AuroraError(f"found {len(paths)} paths, expected one file or a FITS pair")
     for height in np.atleast_1d(110 if height_km is None else height_km): _checked_height(height, Station("", 0, 0))
     with paths[0].open("rb") as file: head = file.read(8)
     if head.startswith((b"\x89HDF", b"CDF\1", b"CDF\2")): return _read_netcdf(paths[0], height_km)
@@ -219,12 +221,15 @@ def open_skymap(
     elif head.startswith(b"SIMPLE"): raise FileProblem(paths[0], "one FITS file", "a pair (azimuth, elevation)")
     elif head.startswith(b"SR\0"): found = read_sav_directions(paths[0])
     elif head.startswith(b"\xcd\xf3"): found = read_themis_directions(paths[0], time)
-    else: raise FileProblem(paths[0], f"a file that begins with {head!r}", "IDL .sav, THEMIS level-2 CDF, netCDF or a FITS pair")
+    else: raise FileProblem(paths[0], f"a file that begins with {head!r}",
+                            "IDL .sav, THEMIS level-2 CDF, netCDF or a FITS pair")
     return _skymap_of(found, paths[0], height_km)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #3300e116
-def _pixel_order(frames):
-    "`pixel_order` of frames as their reader says it, else what the source tells; empty if nobody knows."
+# %% ../../nbs/21_geometry.skymap.ipynb #9f962c54
+def pixel_order(
+    frames: xr.Dataset,  # Frames
+) -> str:
+    "In which order frames hold the sky: their attribute, else what array and files tell; empty if nobody knows."
     source = [str(s).lower() for s in np.atleast_1d(frames.attrs.get("source", []))]
     if frames.attrs.get("pixel_order"): return frames.attrs["pixel_order"]
     if frames.attrs.get("array") == "themis" and source:
@@ -237,8 +242,9 @@ def _check_season(frames, skymap, days_before, years_after):
     times, start = frames.indexes["time"], pd.Timestamp(skymap.valid_from)
     early, late = (start - times[0]).days, (times[-1] - start).days / 365.25
     if early > days_before or late > years_after:
-        warnings.warn(f"the skymap of {skymap.station} begins {start:%Y-%m-%d}, the frames are from {times[0]:%Y-%m-%d} to "
-                      f"{times[-1]:%Y-%m-%d}: the camera may have stood otherwise. Use the skymap of their season.", stacklevel=3)
+        warnings.warn(f"the skymap of {skymap.station} begins {start:%Y-%m-%d}, the frames are from "
+                      f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}: the camera may have stood otherwise. "
+                      "Use the skymap of their season.", stacklevel=3)
 
 
 def match_skymap(
@@ -251,13 +257,13 @@ def match_skymap(
     validate_frames(frames), validate_skymap(skymap)
     names = [d.attrs.get("station", "") for d in (frames, skymap)]
     if all(names) and names[0] != names[1]:
-        raise AuroraError(f"found a skymap of {names[1]!r} for frames of {names[0]!r}. Open the skymap of that station.")
+        raise AuroraError(f"found a skymap of {names[1]!r} for frames of {names[0]!r}. Open that station's skymap.")
     shapes = frames.image.shape[1:3], skymap.azimuth.shape
     if shapes[0] != shapes[1]:
         raise AuroraError(f"found a skymap of {shapes[1]} pixels for frames of {shapes[0]} pixels (rows, columns). "
                           "Skymap and frames must come from the same camera and readout mode.")
     _check_season(frames, skymap, days_before, years_after)
-    orders = _pixel_order(frames), skymap.attrs.get("pixel_order", "")
+    orders = pixel_order(frames), skymap.attrs.get("pixel_order", "")
     if not all(orders) or orders[0] == orders[1]: return skymap
     return skymap.isel(y=slice(None, None, -1), x=slice(None, None, -1)).assign_attrs(pixel_order=orders[0])
 

@@ -29,7 +29,7 @@ class DirectionFile(NamedTuple):
     valid_from: str | None    # ISO date
     attrs: dict               # array, camera, pixel_order, source
 
-# %% ../../nbs/19_readers.skymaps.ipynb #300005de
+# %% ../../nbs/19_readers.skymaps.ipynb #b0e830fb
 def _check_sav_chain(path):
     "Raise FileProblem unless the records of an IDL save file follow one another to an end mark."
     content, place = Path(path).read_bytes(), 4
@@ -39,7 +39,8 @@ def _check_sav_chain(path):
         following = low + (high << 32)
         if not place < following < len(content): break
         place = following
-    raise FileProblem(path, f"a record chain broken at byte {place}", "an IDL save file with an end mark", "Fetch it again.")
+    raise FileProblem(path, f"a record chain broken at byte {place}", "an IDL save file with an end mark",
+                      "Fetch it again.")
 
 
 def _sav_record(path):
@@ -56,7 +57,7 @@ def _sav_record(path):
         raise FileProblem(path, f"{type(error).__name__}: {error}", "an IDL save file with a record 'skymap'",
                           "Fetch it again.") from error
 
-# %% ../../nbs/19_readers.skymaps.ipynb #2470630c
+# %% ../../nbs/19_readers.skymaps.ipynb #23eea0ae
 def _text(value):
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
 
@@ -69,11 +70,13 @@ def read_sav_directions(
     needed = {"full_azimuth", "full_elevation", "full_map_altitude", "generation_info", "site_map_latitude",
               "site_map_longitude", "site_map_altitude", "site_uid", "project_uid", "imager_uid"}
     if missing := needed - set(record):
-        raise FileProblem(path, f"no fields {sorted(missing)}", "an all-sky skymap", "Spectrograph skymaps are not read.")
+        raise FileProblem(path, f"no fields {sorted(missing)}", "an all-sky skymap",
+                          "Spectrograph skymaps are not read.")
     try:
         place = [float(np.ravel(record[f"site_map_{what}"])[0]) for what in ("latitude", "longitude", "altitude")]
+        station = Station(_text(record["site_uid"]).lower(), *place)
         start = _text(record["generation_info"][0]["VALID_INTERVAL_START"]) + Path(path).name
-        return DirectionFile(record["full_azimuth"], record["full_elevation"], Station(_text(record["site_uid"]).lower(), *place),
+        return DirectionFile(record["full_azimuth"], record["full_elevation"], station,
                              tuple(np.asarray(record["full_map_altitude"], float) / 1e3), _date(start),
                              dict(array=_text(record["project_uid"]).lower(), camera=_text(record["imager_uid"]),
                                   pixel_order="ucalgary", source=str(path)))
@@ -86,7 +89,7 @@ def _date(text):
     found = re.search(r"(?:19|20)\d\d[01]\d[0-3]\d", text)
     return f"{found[0][:4]}-{found[0][4:6]}-{found[0][6:]}" if found else None
 
-# %% ../../nbs/19_readers.skymaps.ipynb #67408f6b
+# %% ../../nbs/19_readers.skymaps.ipynb #1bc9b7af
 def _themis_periods(path):
     "Station, starts, azimuths and elevations (period, y, x) of a THEMIS level-2 skymap."
     cdf = CdfVariables(Path(path).read_bytes())
@@ -117,10 +120,11 @@ def read_themis_directions(
     begun = np.flatnonzero(starts <= as_time(time)) if time is not None else np.arange(len(starts))
     index = int(begun[np.argmax(starts[begun])]) if len(begun) else int(np.argmin(starts))
     known = starts[index] > np.datetime64("1990")
-    return DirectionFile(azimuth[index], elevation[index], station, (90.0, 110.0, 150.0), str(starts[index]) if known else None,
+    return DirectionFile(azimuth[index], elevation[index], station, (90.0, 110.0, 150.0),
+                         str(starts[index]) if known else None,
                          dict(array="themis", pixel_order="themis_cdf", source=str(path)))
 
-# %% ../../nbs/19_readers.skymaps.ipynb #27981992
+# %% ../../nbs/19_readers.skymaps.ipynb #5cae530e
 def _fits_picture(path):
     from astropy.io import fits  # slow to import
 
@@ -140,11 +144,13 @@ def read_fits_directions(
 ) -> DirectionFile:
     "Directions in a pair of FITS pictures; rows as in the FITS frames of the camera."
     first, second = map(_fits_picture, paths)
-    if first.shape != second.shape: raise FileProblem(paths[1], f"shape {second.shape}", f"that of {paths[0]}, {first.shape}")
+    if first.shape != second.shape:
+        raise FileProblem(paths[1], f"shape {second.shape}", f"that of {paths[0]}, {first.shape}")
     largest = [np.max(p[np.isfinite(p)], initial=0) for p in (first, second)]
     if (largest[0] > 90.5) == (largest[1] > 90.5):
-        raise FileProblem(paths[0], f"values up to {largest[0]:g} and {largest[1]:g}", "one azimuth and one elevation picture")
+        raise FileProblem(paths[0], f"values up to {largest[0]:g} and {largest[1]:g}",
+                          "one azimuth and one elevation picture")
     azimuth, elevation = (first, second) if largest[0] > largest[1] else (second, first)
     name = Path(paths[0]).name
-    return DirectionFile(azimuth, np.where(elevation > 0, elevation, np.nan), station or name[:3], (110.0,), _date(name),
-                         dict(source=[str(p) for p in paths]))
+    return DirectionFile(azimuth, np.where(elevation > 0, elevation, np.nan), station or name[:3], (110.0,),
+                         _date(name), dict(source=[str(p) for p in paths]))
