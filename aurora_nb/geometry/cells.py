@@ -43,7 +43,18 @@ def _cells_dataset(cell, count, variables, skymap, **attrs):
                       {"cell_index": np.arange(count)}, dict(station=skymap.station, count=count,
                                                              pixel_order=skymap.attrs.get("pixel_order", "")) | attrs)
 
-# %% ../../nbs/23_geometry.cells.ipynb #18802f16
+# %% ../../nbs/23_geometry.cells.ipynb #7600d638
+def _sky_table(rings, sectors, lowest, start):
+    "Centres, edges (azimuth from west to east, elevation from top to bottom) and solid angle of every cell."
+    r, s = np.divmod(np.arange(rings * sectors), sectors)
+    width, below = 360 / sectors, np.stack([r, r + 0.5, r + 1], 1)
+    top, middle, bottom = np.degrees(np.arcsin(1 - (1 - lowest) * below / rings)).T
+    return dict(azimuth=(start + (s + 0.5) * width) % 360, elevation=middle,
+                azimuth_edges=(start + s * width)[:, None] % 360 + [0, width],
+                elevation_edges=np.stack([top, bottom], 1),
+                solid_angle_sr=np.full(rings * sectors, np.radians(width) * (1 - lowest) / rings))
+
+# %% ../../nbs/23_geometry.cells.ipynb #9081f15c
 def equal_area_cells(
     skymap: xr.Dataset,            # Skymap
     count: int = 400,              # How many; the nearest product of rings and sectors is taken
@@ -61,13 +72,7 @@ def equal_area_cells(
     ring = np.clip(np.nan_to_num((1 - sine) / (1 - lowest) * rings), 0, rings - 1).astype(int)
     sector = np.nan_to_num((skymap.azimuth.values - start) % 360 / 360 * sectors).astype(int) % sectors
     cell = np.where(sine >= lowest, ring * sectors + sector, -1)
-    r, s = np.divmod(np.arange(rings * sectors), sectors)
-    edges = np.degrees(np.arcsin(1 - (1 - lowest) * np.stack([r, r + 1], 1) / rings))
-    width = 360 / sectors
-    variables = dict(azimuth=(start + (s + 0.5) * width) % 360,
-                     elevation=np.degrees(np.arcsin(1 - (1 - lowest) * (r + 0.5) / rings)),
-                     azimuth_edges=(start + s * width)[:, None] % 360 + [0, width], elevation_edges=edges,
-                     solid_angle_sr=np.full(rings * sectors, np.radians(width) * (1 - lowest) / rings))
+    variables = _sky_table(rings, sectors, lowest, start)
     return _cells_dataset(cell, rings * sectors, variables, skymap, kind="sky", rings=rings, sectors=sectors,
                           min_elevation_deg=float(min_elevation_deg), north=north, north_azimuth_deg=float(start))
 
@@ -81,7 +86,7 @@ def pixel_solid_angle(
     down[1:-1], right[:, 1:-1] = (vectors[2:] - vectors[:-2]) / 2, (vectors[:, 2:] - vectors[:, :-2]) / 2
     return np.abs(np.sum(np.cross(right, down) * vectors, -1))
 
-# %% ../../nbs/23_geometry.cells.ipynb #9889e4c7
+# %% ../../nbs/23_geometry.cells.ipynb #3971ab77
 def _longitude_step(skymap, latitude_step_deg):
     "The divisor of 360 degrees that makes cells about square over the camera."
     latitude = float(np.nanmedian(skymap.magnetic_latitude))
@@ -89,6 +94,13 @@ def _longitude_step(skymap, latitude_step_deg):
     return 360 / max(n for n in range(1, 721) if 720 % n == 0 and n <= max(columns, 1))
 
 
+def _grid_table(names, columns, high, wide):
+    "Centres and edges (south, north; west, east) of grid cells named row * columns + column."
+    south, west = np.floor(names / columns) * high, (names % columns * wide + 180) % 360 - 180
+    return dict(magnetic_latitude=south + high / 2, magnetic_longitude=(west + wide / 2 + 180) % 360 - 180,
+                magnetic_latitude_edges=south[:, None] + [0, high], magnetic_longitude_edges=west[:, None] + [0, wide])
+
+# %% ../../nbs/23_geometry.cells.ipynb #b01967b7
 def magnetic_cells(
     skymap: xr.Dataset,           # Skymap, with or without magnetic coordinates
     height_km: float = 110,       # Height of the light
@@ -110,11 +122,7 @@ def magnetic_cells(
     names, place = np.unique(row * columns + column, return_inverse=True)
     cell = np.full(latitude.shape, -1)
     cell[used] = place
-    south, west = np.floor(names / columns) * latitude_step_deg, (names % columns * wide + 180) % 360 - 180
-    variables = dict(magnetic_latitude=south + latitude_step_deg / 2,
-                     magnetic_longitude=(west + wide / 2 + 180) % 360 - 180,
-                     magnetic_latitude_edges=south[:, None] + [0, latitude_step_deg],
-                     magnetic_longitude_edges=west[:, None] + [0, wide]) | _mean_direction(skymap, cell, len(names))
+    variables = _grid_table(names, columns, latitude_step_deg, wide) | _mean_direction(skymap, cell, len(names))
     return _cells_dataset(cell, len(names), variables, skymap, kind="magnetic", height_km=float(height_km),
                           latitude_step_deg=float(latitude_step_deg), longitude_step_deg=float(wide),
                           min_elevation_deg=float(min_elevation_deg))

@@ -20,7 +20,7 @@ from ..frames import Time, as_time
 from .skymap import at_height
 from ..stations import Station, find_station
 
-# %% ../../nbs/22_geometry.geomagnetic.ipynb #8960520a
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #84482bea
 _ONE_AT_A_TIME = Lock()
 
 
@@ -31,7 +31,7 @@ def _moment(time):
 def _refused_date(time, error=""):
     return AuroraError(f"no AACGM coefficients for {time}: {error} Check the year, or install a newer aacgmv2.")
 
-
+# %% ../../nbs/22_geometry.geomagnetic.ipynb #91de14d3
 def _convert(first, second, height_km, time, way):
     "One of aacgmv2's conversions on arrays of any shape; NaN where the input is not finite or AACGM is undefined."
     import aacgmv2  # loads its coefficients

@@ -86,7 +86,7 @@ def aer_to_geodetic(
     out[:, sky] = np.degrees(_meet(position, direction, height))
     return tuple(out)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #00cf68d0
+# %% ../../nbs/21_geometry.skymap.ipynb #974714f5
 def build_skymap(
     azimuth,             # (y, x) degrees east of north at pixel centres
     elevation,           # (y, x) degrees above the horizon at pixel centres
@@ -112,7 +112,7 @@ def build_skymap(
                                    valid_from="" if valid_from is None else str(as_time(valid_from))) | attrs)
     return at_height(skymap, height_km)
 
-
+# %% ../../nbs/21_geometry.skymap.ipynb #571d96b4
 def at_height(
     skymap: xr.Dataset,  # Skymap
     height_km,           # One height or several, kilometres above the ellipsoid
@@ -172,7 +172,7 @@ def direction_vectors(
     "Unit vectors (y, x, 3) east, north, up of the pixels; NaN below the horizon."
     return to_vector(skymap.azimuth.values, skymap.elevation.values)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #24f5fda5
+# %% ../../nbs/21_geometry.skymap.ipynb #c49fe216
 def save_skymap(
     skymap: xr.Dataset,  # Skymap
     path,                # Where to; netCDF
@@ -193,7 +193,7 @@ def _read_netcdf(path, heights):
     except (AuroraError, AttributeError) as error:
         raise FileProblem(path, str(error), "a netCDF file written by save_skymap") from error
 
-
+# %% ../../nbs/21_geometry.skymap.ipynb #a4825e3e
 def _skymap_of(found: DirectionFile, path, heights):
     station = found.station if isinstance(found.station, Station) else find_station(found.station)
     try:
@@ -225,7 +225,7 @@ def open_skymap(
                             "IDL .sav, THEMIS level-2 CDF, netCDF or a FITS pair")
     return _skymap_of(found, paths[0], height_km)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #9f962c54
+# %% ../../nbs/21_geometry.skymap.ipynb #13e70f6a
 def pixel_order(
     frames: xr.Dataset,  # Frames
 ) -> str:
@@ -246,7 +246,7 @@ def _check_season(frames, skymap, days_before, years_after):
                       f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}: the camera may have stood otherwise. "
                       "Use the skymap of their season.", stacklevel=3)
 
-
+# %% ../../nbs/21_geometry.skymap.ipynb #0339916d
 def match_skymap(
     frames: xr.Dataset,        # Frames
     skymap: xr.Dataset,        # Skymap that may belong to them
