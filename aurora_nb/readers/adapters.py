@@ -117,7 +117,7 @@ def skymap_from_asilib(
                    (meta["location"], meta["lat"], meta["lon"], (meta.get("alt") or 0) * 1e3), array=array.lower(),
                    valid_from="-".join(since.groups()) + "T00:00:00.000000000" if since else "", **attrs)
 
-# %% ../../nbs/18_readers.adapters.ipynb #62b97cba
+# %% ../../nbs/18_readers.adapters.ipynb #d2c69d2d
 def _srs_facts(metadata):
     "Keys of one record of metadata in one spelling: PGM files write `Site unique ID`, HDF5 ones `site_unique_id`."
     return {str(key).lower().replace(" ", "_"): value for key, value in dict(metadata).items()}
@@ -155,8 +155,9 @@ def skymap_from_srs(
     station = (skymap.site_uid, skymap.site_map_latitude, skymap.site_map_longitude, skymap.site_map_altitude)
     heights = np.asarray(skymap.full_map_altitude, float) / 1e3  # metres, whatever its documentation says
     return _skymap(skymap.full_azimuth, skymap.full_elevation, skymap.full_map_latitude, skymap.full_map_longitude,
-                   heights, (0, 1) if project == "rego" else (0,), station, array=project, camera=str(skymap.imager_uid),
-                   valid_from=str(np.datetime64(since, "ns")) if since else "", pixel_order="ucalgary")
+                   heights, (0, 1) if project == "rego" else (0,), station, array=project,
+                   camera=str(skymap.imager_uid), pixel_order="ucalgary",
+                   valid_from=str(np.datetime64(since, "ns")) if since else "")
 
 
 def from_srs(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'KINDS', 'NAME', 'DATE', 'CLOCK', 'fits_header', 'fits_shape', 'fits_dtype', 'fits_pixels', 'moment',
-           'name_facts', 'header_facts', 'fits_facts', 'DascFits', 'fits_attrs']
+           'name_facts', 'header_facts', 'resolution', 'fits_facts', 'DascFits', 'fits_attrs']
 
 # %% ../../nbs/15_readers.dasc.ipynb #c38c0217
 import re
@@ -112,7 +112,14 @@ def header_facts(
     wavelength = str(header.get("FILTWAV", "")).strip()
     return time, float(wavelength) if re.fullmatch(r"\d{3,4}", wavelength) else None
 
-# %% ../../nbs/15_readers.dasc.ipynb #2c92afd7
+# %% ../../nbs/15_readers.dasc.ipynb #1a27662f
+def resolution(
+    time: np.datetime64,  # Moment from a name
+):
+    "How much two spellings of a moment may differ: a millisecond where the name has a fraction, else a second."
+    return np.timedelta64(1, "s" if time == time.astype("M8[s]") else "ms")
+
+
 def fits_facts(
     path: Path,    # File
     header: dict,  # From `fits_header`
@@ -124,7 +131,7 @@ def fits_facts(
                           "Give it, with its partner, to aurora_nb.geometry.skymap.open_skymap.")
     if found[0] is None:
         doubts.append("found no time (OBSDATE and OBSSTART) in the header; the name's is used")
-    elif named[0] is not None and abs(found[0] - named[0]) > np.timedelta64(1, "s"):
+    elif named[0] is not None and abs(found[0] - named[0]) >= resolution(named[0]):
         doubts.append(f"found {named[0]} in the name and {found[0]} in the header; the header's is used")
     if None not in (found[1], named[1]) and found[1] != named[1]:
         doubts.append(f"found {named[1]:g} nm in the name and {found[1]:g} nm in the header; the header's is used")
