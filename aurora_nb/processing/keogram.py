@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['geodetic_to_aer', 'pixel_weights', 'keogram_path', 'keogram']
 
-# %% ../../nbs/32_processing.keogram.ipynb #d9809ca1
+# %% ../../nbs/32_processing.keogram.ipynb #df7dff36
 import numpy as np
 import xarray as xr
 
@@ -13,7 +13,7 @@ from ..core import AuroraError
 from ..frames import validate_frames
 from ..geometry.geomagnetic import magnetic_coordinates, magnetic_to_geographic, station_magnetic
 from ..geometry.lens import from_vector, to_vector
-from ..geometry.skymap import direction_vectors, station_of
+from ..geometry.skymap import direction_vectors, match_skymap, station_of
 
 # %% ../../nbs/32_processing.keogram.ipynb #8da43b4a
 def _earth_fixed(latitude, longitude, height_m):
@@ -133,7 +133,7 @@ def _reach(zenith, place, station, height_km, count, min_elevation_deg):
         raise AuroraError(f"no part of the meridian at {height_km} km is above {min_elevation_deg} degrees")
     return np.linspace(north[seen][0], north[seen][-1], count)
 
-# %% ../../nbs/32_processing.keogram.ipynb #768cf4bf
+# %% ../../nbs/32_processing.keogram.ipynb #972a25f9
 def keogram(
     frames: xr.Dataset,         # Frames, numpy or dask
     skymap: xr.Dataset,         # Skymap of the camera
@@ -147,6 +147,7 @@ def keogram(
     if image.shape[1:3] != skymap.azimuth.shape:
         raise AuroraError(f"found pictures of {image.shape[1:3]} and a skymap of {skymap.azimuth.shape}, expected the "
                           "same. Take the skymap made for this camera and season.")
+    skymap = match_skymap(frames, skymap)  # THEMIS level-1 CDF and Calgary's skymaps lie 180 degrees apart
     if not len(image): raise AuroraError("these Frames hold no frame to make a keogram of")
     path = keogram_path(skymap, frames.time.values[0], axis, height_km, count, min_elevation_deg)
     index, weights = pixel_weights(skymap, path.azimuth.values, path.elevation.values)
