@@ -121,6 +121,7 @@ class NotebookPage:
 
     def __init__(self, lab, page, name):
         self.lab, self.page, self.page_errors = lab, page, []
+        page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.page_errors.append(str(error)))
         page.on("console", lambda said: said.type == "error" and self.page_errors.append(said.text))
         page.goto(f"{lab.url}doc/tree/{name}?token={TOKEN}", wait_until="domcontentloaded")
