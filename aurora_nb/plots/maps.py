@@ -139,7 +139,7 @@ def map_axes(
     grid.xlabel_style = grid.ylabel_style = {"size": 8, "rotation": 0}
     return made
 
-# %% ../../nbs/42_plots.maps.ipynb #29fa5a91
+# %% ../../nbs/42_plots.maps.ipynb #5ce3b0cc
 def _places(skymap, height_km):
     "Latitude and longitude (y, x) of a skymap at one height, made if it lacks that height."
     near = np.flatnonzero(np.isclose(skymap.height_km.values, height_km)) if skymap.latitude.ndim == 3 else []
@@ -150,7 +150,7 @@ def _places(skymap, height_km):
 def plot_map(
     image,                   # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset,      # Where its pixels look
-    ax=None,                 # Map axes; None makes them around the station
+    ax=None,                 # Map axes; plain axes are replaced by a map around the station, None makes a figure
     height_km: float = 110.0,  # Height of the light
     limits=None,             # (low, high) brightness; None takes percentiles
     colors=None,             # Colour map; None is `aurora_colors`
@@ -162,10 +162,8 @@ def plot_map(
 
     picture = as_picture(image, skymap)
     inside = skymap.elevation.values >= min_elevation_deg
-    if ax is None:
-        reach = _reach_km(skymap, height_km, min_elevation_deg)
-        ax = map_axes(skymap.station_latitude, skymap.station_longitude, reach)
-    if not hasattr(ax, "projection"): raise AuroraError("found plain axes, expected a map. Make it with map_axes(..., ax=ax).")
+    if not hasattr(ax, "projection"):
+        ax = map_axes(skymap.station_latitude, skymap.station_longitude, _reach_km(skymap, height_km, min_elevation_deg), ax)
     latitude, longitude = _places(skymap, height_km)
     x, y, _ = np.moveaxis(ax.projection.transform_points(ccrs.PlateCarree(), longitude, latitude), -1, 0)
     x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
