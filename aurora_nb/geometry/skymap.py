@@ -246,7 +246,7 @@ def _check_season(frames, skymap, days_before, years_after):
                       f"{times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}: the camera may have stood otherwise. "
                       "Use the skymap of their season.", stacklevel=3)
 
-# %% ../../nbs/21_geometry.skymap.ipynb #0339916d
+# %% ../../nbs/21_geometry.skymap.ipynb #785850ff
 def match_skymap(
     frames: xr.Dataset,        # Frames
     skymap: xr.Dataset,        # Skymap that may belong to them
@@ -261,7 +261,7 @@ def match_skymap(
     shapes = frames.image.shape[1:3], skymap.azimuth.shape
     if shapes[0] != shapes[1]:
         raise AuroraError(f"found a skymap of {shapes[1]} pixels for frames of {shapes[0]} pixels (rows, columns). "
-                          "Skymap and frames must come from the same camera and readout mode.")
+                          "Take the skymap made for this camera and readout mode.")
     _check_season(frames, skymap, days_before, years_after)
     orders = pixel_order(frames), skymap.attrs.get("pixel_order", "")
     if not all(orders) or orders[0] == orders[1]: return skymap
