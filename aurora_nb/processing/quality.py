@@ -6,7 +6,7 @@
 __all__ = ['LIGHT_AU_PER_DAY', 'AU_M', 'RING', 'sun_moon', 'star_pixels', 'starless_fraction', 'observing_conditions',
            'usable_cells']
 
-# %% ../../nbs/31_processing.quality.ipynb #22a6407d
+# %% ../../nbs/31_processing.quality.ipynb #2989d8bf
 import numpy as np
 import xarray as xr
 
@@ -14,7 +14,7 @@ from ..core import AuroraError
 from ..frames import validate_frames
 from ..geometry.cells import equal_area_cells
 from ..geometry.lens import to_vector
-from ..geometry.skymap import station_of
+from ..geometry.skymap import match_skymap, station_of
 from ..stations import find_station
 
 # %% ../../nbs/31_processing.quality.ipynb #4ba55c8c
@@ -117,7 +117,7 @@ def starless_fraction(
         fraction[number] = 1 - starry.sum() / count
     return fraction
 
-# %% ../../nbs/31_processing.quality.ipynb #bfe3b68a
+# %% ../../nbs/31_processing.quality.ipynb #04b09e15
 def observing_conditions(
     frames: xr.Dataset,                    # Frames
     skymap: xr.Dataset,                    # Skymap of the camera
@@ -137,7 +137,7 @@ def observing_conditions(
     found["sun"] = found.sun_elevation.drop_attrs() > max_sun_elevation_deg
     found["moon"] = (found.moon_elevation.drop_attrs() > max_moon_elevation_deg) & (moon_radius_deg is None)
     look = ~found.sun.values & (max_starless_fraction is not None)
-    cells = equal_area_cells(skymap, count=24, min_elevation_deg=min_elevation_deg)
+    cells = equal_area_cells(match_skymap(frames, skymap), count=24, min_elevation_deg=min_elevation_deg)
     starless = _starless_over_time(frames, cells.cell.values, look, sigmas, cloud_interval)
     found["starless_fraction"] = ("time", starless, {"units": "1"})
     found["cloud"] = found.starless_fraction.drop_attrs() > (max_starless_fraction or 0)  # NaN is not cloud
