@@ -171,12 +171,12 @@ def cells_of_masks(
     found = cell_mean(lit, cells) >= cell_fraction
     return found.assign_attrs(masks.attrs | {"cell_fraction": cell_fraction, "probability": probability})
 
-# %% ../../nbs/75_occurrence.rates.ipynb #33bda64e
+# %% ../../nbs/75_occurrence.rates.ipynb #537a6576
 def count_map(
     auroral: xr.DataArray,       # Masks (time, y, x) or booleans (time, cell_index)
     skymap: xr.Dataset,          # Skymap of the camera
     cells: xr.Dataset | None = None,  # Cells; None is 400 of equal area, for masks
-    usable=None,                 # Booleans (time) or (time, cell_index), or a Dataset with `usable`
+    usable=None,                 # Booleans (time) or (time, cell_index), or what `observing_conditions` returned
     local_time_bins: int = 24,   # Bins around the day
     local_time: str | None = None,  # "station" or "cell"; None is "cell" for a magnetic grid, else "station"
     cell_fraction: float = 0.5,  # A cell is aurora where at least this fraction of its pixels is
@@ -191,6 +191,8 @@ def count_map(
     place = station_of(skymap)
     hours, offset = _local_times(auroral.time.values, place, height_km, cells if local_time == "cell" else None)
     if isinstance(usable, xr.Dataset): usable = usable.usable
+    if isinstance(usable, xr.DataArray) and "time" in usable.coords and auroral.time.isin(usable.time).all():
+        usable = usable.sel(time=auroral.time)  # conditions of a night serve for a part of it
     counts = count_occurrence(auroral, usable, hours, night_of(auroral.time.values, place.longitude),
                               local_time_bins, local_time_offset_hours=offset)
     if cells is not None:

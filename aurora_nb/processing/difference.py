@@ -14,21 +14,25 @@ from ..core import AuroraError
 from ..frames import validate_frames
 from ..geometry.cells import cell_mean
 
-# %% ../../nbs/33_processing.difference.ipynb #4e0fad4c
+# %% ../../nbs/33_processing.difference.ipynb #f3e03d63
 def lagged_pairs(
     time,                 # Moments, increasing, (time)
     lag: str = "1min",    # How much earlier the partner is
     tolerance: str | None = None,  # How far off that the partner may be; None is a quarter of the lag
+    kind=None,            # Wavelength of each frame of a filter wheel, (time): only like is paired with like
 ) -> tuple[np.ndarray, np.ndarray]:
     "For each frame the index of its partner (its own where there is none), and whether there is one."
     times, lag = pd.DatetimeIndex(time), pd.Timedelta(lag)
     if not lag > pd.Timedelta(0): raise AuroraError(f"lag: found {lag}, expected a time such as '1min'")
     tolerance = lag / 4 if tolerance is None else pd.Timedelta(tolerance)
-    if not len(times): return np.zeros(0, int), np.zeros(0, bool)
-    earlier = times.get_indexer(times - lag, method="nearest", tolerance=tolerance)
     own = np.arange(len(times))
-    evaluated = (earlier >= 0) & (earlier < own)
-    return np.where(evaluated, earlier, own), evaluated
+    partner = own.copy()
+    for rows in ([own] if kind is None else [np.flatnonzero(kind == each) for each in np.unique(kind)]):
+        if not len(rows): continue
+        found = times[rows].get_indexer(times[rows] - lag, method="nearest", tolerance=tolerance)
+        partner[rows] = np.where(found >= 0, rows[found], rows)
+    partner = np.minimum(partner, own)  # with a tolerance as wide as the lag the nearest might be later
+    return partner, partner < own
 
 # %% ../../nbs/33_processing.difference.ipynb #5c56351b
 def noise_of(
@@ -48,7 +52,7 @@ def noise_of(
     else: middle = np.median(step, axis=-1)
     return np.maximum(middle * 1.4826 / np.sqrt(6), 6**-0.5 if whole_counts else 1e-12).astype(np.float32)
 
-# %% ../../nbs/33_processing.difference.ipynb #3c47efb1
+# %% ../../nbs/33_processing.difference.ipynb #4ea88b2f
 def difference_mask(
     frames: xr.Dataset,         # Frames, numpy or dask
     cells: xr.Dataset | None = None,  # Cells of the sky; None judges each pixel
@@ -63,10 +67,12 @@ def difference_mask(
     if unit not in ("sigma", "counts"): raise AuroraError(f"unit: found {unit!r}, expected 'sigma' or 'counts'")
     threshold = (5.0 if cells is None else 2.0) if threshold is None else threshold
     image = _judged_bands(validate_frames(frames).image, bands)
-    earlier, evaluated = lagged_pairs(image.time.values, lag, tolerance)
+    wheel = image.wavelength_nm.values if "wavelength_nm" in image.coords and image.wavelength_nm.ndim else None
+    earlier, evaluated = lagged_pairs(image.time.values, lag, tolerance, wheel)
     if disc is None and cells is not None: disc = cells.cell.values >= 0
-    rows = len(image) if image.chunks or not len(image) else 128  # what is in memory is not doubled there
-    parts = [slice(start, start + rows) for start in range(0, max(len(image), 1), max(rows, 1))]
+    if not len(image): raise AuroraError("these Frames hold no frame to look for changes in")
+    rows = len(image) if image.chunks else 128  # what is in memory is not doubled there
+    parts = [slice(start, start + rows) for start in range(0, len(image), rows)]
     lit = xr.concat([_changed(image, part, earlier, cells, threshold, unit, disc) for part in parts], "time")
     lit = (lit & xr.DataArray(evaluated, dims="time")).transpose("time", ...).drop_vars("band", errors="ignore")
     chosen = {"method": "frame difference (Jee et al. 2021)", "lag": lag, "threshold": threshold, "unit": unit}
