@@ -315,6 +315,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'aurora_nb/occurrence/rates.py'),
                                             'aurora_nb.occurrence.rates._times_of_labels': ( 'occurrence.rates.html#_times_of_labels',
                                                                                              'aurora_nb/occurrence/rates.py'),
+                                            'aurora_nb.occurrence.rates._usable_at': ( 'occurrence.rates.html#_usable_at',
+                                                                                       'aurora_nb/occurrence/rates.py'),
                                             'aurora_nb.occurrence.rates.cells_of_masks': ( 'occurrence.rates.html#cells_of_masks',
                                                                                            'aurora_nb/occurrence/rates.py'),
                                             'aurora_nb.occurrence.rates.count_labels': ( 'occurrence.rates.html#count_labels',

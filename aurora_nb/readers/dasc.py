@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'KINDS', 'NAME', 'DATE', 'CLOCK', 'fits_header', 'fits_shape', 'fits_dtype', 'fits_pixels', 'moment',
-           'name_facts', 'header_facts', 'resolution', 'fits_facts', 'DascFits', 'fits_attrs']
+           'name_facts', 'header_facts', 'resolution', 'fits_facts', 'DascFits', 'fits_length', 'fits_attrs']
 
 # %% ../../nbs/15_readers.dasc.ipynb #c38c0217
 import re
@@ -112,7 +112,7 @@ def header_facts(
     wavelength = str(header.get("FILTWAV", "")).strip()
     return time, float(wavelength) if re.fullmatch(r"\d{3,4}", wavelength) else None
 
-# %% ../../nbs/15_readers.dasc.ipynb #1a27662f
+# %% ../../nbs/15_readers.dasc.ipynb #046b26ee
 def resolution(
     time: np.datetime64,  # Moment from a name
 ):
@@ -135,13 +135,16 @@ def fits_facts(
         doubts.append(f"found {named[0]} in the name and {found[0]} in the header; the header's is used")
     if None not in (found[1], named[1]) and found[1] != named[1]:
         doubts.append(f"found {named[1]:g} nm in the name and {found[1]:g} nm in the header; the header's is used")
+    site, prefix = str(header.get("SITE", "")).strip(), path.name.split("_DASC_")[0]
+    if "_DASC_" in path.name and site.lower() != prefix.lower():
+        doubts.append(f"found station {prefix!r} in the name and {site!r} in the header; the header's is used")
     time, wavelength = (mine if mine is not None else other for mine, other in zip(found, named))
     if time is None:
         raise FileProblem(path, "no time in header or name", "OBSDATE and OBSSTART",
                           "Name it as in PKR_DASC_0558_20151007_082351.743.FITS.")
     return time, wavelength, doubts
 
-# %% ../../nbs/15_readers.dasc.ipynb #940b3f31
+# %% ../../nbs/15_readers.dasc.ipynb #999c2e54
 class DascFits(Reader):
     "FITS files of the Poker Flat digital all-sky camera, one image each; plain or gzip."
     name = "dasc_fits"
@@ -159,8 +162,7 @@ class DascFits(Reader):
         header, start = fits_header(path, data)
         shape, kind = fits_shape(path, header)
         time, wavelength, doubts = fits_facts(Path(path), header)
-        if (missing := start + shape[0] * shape[1] * kind.itemsize - len(data)) > 0:
-            raise FileProblem(path, f"a file cut {missing} bytes before its end", advice="Fetch the file again.")
+        doubts += fits_length(path, data, start, shape[0] * shape[1] * kind.itemsize)
         attrs = fits_attrs(header) | ({} if wavelength is None else {"wavelength_nm": wavelength})
         scan = FileScan(np.array([time]), shape, fits_dtype(header, kind), attrs, [reason] * bool(reason) + doubts)
         return scan, (header, data, start, shape, kind)
@@ -173,6 +175,19 @@ class DascFits(Reader):
         "The one image of a file."
         scan, rest = self._open(path)
         return FileFrames(fits_pixels(*rest)[None], scan.time, scan.attrs, scan.problems)
+
+
+def fits_length(
+    path,         # File, for the message
+    data: bytes,  # Its content
+    start: int,   # Where the pixels begin
+    size: int,    # Their bytes
+) -> list:
+    "Doubts about a file whose length is not what its header makes it; `FileProblem` where pixels are missing."
+    if (missing := start + size - len(data)) > 0:
+        raise FileProblem(path, f"a file cut {missing} bytes before its end", advice="Fetch it again.")
+    whole = start + -(-size // BLOCK) * BLOCK
+    return [] if len(data) == whole else [f"found {len(data)} bytes, expected {whole}: pixels may be shifted"]
 
 
 def fits_attrs(
