@@ -114,7 +114,7 @@ def test_decompression_bomb(tmp_path):
         with pytest.raises(AuroraError, match=words): open_allsky(tmp_path)
 
 
-MUTATIONS = int(os.environ.get("AURORA_NB_MUTATIONS", 700))
+MUTATIONS = int(os.environ.get("AURORA_NB_MUTATIONS", 300))
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of damaged tags before it gives up
