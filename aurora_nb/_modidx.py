@@ -340,6 +340,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'aurora_nb.plots.allsky': { 'aurora_nb.plots.allsky._draw_stored': ( 'plots.allsky.html#_draw_stored',
                                                                                  'aurora_nb/plots/allsky.py'),
                                         'aurora_nb.plots.allsky._mark': ('plots.allsky.html#_mark', 'aurora_nb/plots/allsky.py'),
+                                        'aurora_nb.plots.allsky._not_finer_than_the_figure': ( 'plots.allsky.html#_not_finer_than_the_figure',
+                                                                                               'aurora_nb/plots/allsky.py'),
                                         'aurora_nb.plots.allsky._over_four': ('plots.allsky.html#_over_four', 'aurora_nb/plots/allsky.py'),
                                         'aurora_nb.plots.allsky.as_picture': ('plots.allsky.html#as_picture', 'aurora_nb/plots/allsky.py'),
                                         'aurora_nb.plots.allsky.aurora_colors': ( 'plots.allsky.html#aurora_colors',

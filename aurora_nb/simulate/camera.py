@@ -93,16 +93,16 @@ def expose(
     if camera.gamma != 1: counts = camera.full_scale * (counts / camera.full_scale) ** np.float32(1 / camera.gamma)
     return np.rint(counts).astype(camera.dtype)
 
-# %% ../../nbs/36_simulate.camera.ipynb #497482bd
+# %% ../../nbs/36_simulate.camera.ipynb #4ff8290d
 _THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), "themis", pixel_order="ucalgary")
 _DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.25, mirrored=True), "dasc", 557.7,
                dtype="int16", full_scale=16383, bias=370, counts_per_rayleigh=0.03, electrons_per_count=0.3,
-               read_noise=4, star_rayleigh=1e5)
+               read_noise=4, star_rayleigh=3e5)
 # aurora mostly green, night sky bluish, stars white
 _COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), "", None, 10.0, "uint8", 255, 0.3, 0.008, 20, 0.15,
                  star_rayleigh=2e5, bands=((0.25, 0.5, 1.0), (1.0, 0.6, 1.0), (0.15, 1.0, 1.0)), gamma=2.2)
-_COMPACT = replace(_THEMIS, name="compact", lens=lens_for_sky((88, 88), radius=43), bias=100,
-                   counts_per_rayleigh=0.01, electrons_per_count=50, read_noise=0.35, star_rayleigh=1.5e4)
+_COMPACT = replace(_THEMIS, name="compact", lens=lens_for_sky((80, 80), radius=39), bias=100,
+                   counts_per_rayleigh=0.014, electrons_per_count=50, read_noise=0.35, star_rayleigh=2.5e4)
 CAMERAS = {camera.name: camera for camera in (_THEMIS, _DASC, _COLOUR, _COMPACT)}
 
 
@@ -121,12 +121,13 @@ def resize_camera(
     camera: Camera,  # The camera
     factor: float,   # New over old number of pixels along a side
 ) -> Camera:
-    "The same view on more or fewer pixels; a star's light falls on an area of sky that is larger or smaller."
+    "The same view on more or fewer pixels, as if pixels were averaged: less noise, and a star is spread over more sky."
     lens = camera.lens
     shape = tuple(round(side * factor) for side in lens.shape)
     centre = tuple((at + 0.5) * factor - 0.5 for at in lens.centre)
     lens = replace(lens, shape=shape, centre=centre, focal=lens.focal * factor)
-    return replace(camera, lens=lens, star_rayleigh=camera.star_rayleigh * factor ** 2)
+    return replace(camera, lens=lens, star_rayleigh=camera.star_rayleigh * factor ** 2, read_noise=camera.read_noise * factor,
+                   electrons_per_count=camera.electrons_per_count / factor ** 2)
 
 # %% ../../nbs/36_simulate.camera.ipynb #2927d90c
 def skymap_for(
