@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import pandas as pd
-import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -171,7 +171,7 @@ def cells_of_masks(
     found = cell_mean(lit, cells) >= cell_fraction
     return found.assign_attrs(masks.attrs | {"cell_fraction": cell_fraction, "probability": probability})
 
-# %% ../../nbs/75_occurrence.rates.ipynb #537a6576
+# %% ../../nbs/75_occurrence.rates.ipynb #c117e3c7
 def count_map(
     auroral: xr.DataArray,       # Masks (time, y, x) or booleans (time, cell_index)
     skymap: xr.Dataset,          # Skymap of the camera
@@ -190,18 +190,23 @@ def count_map(
     local_time = local_time or ("cell" if kind == "magnetic" else "station")
     place = station_of(skymap)
     hours, offset = _local_times(auroral.time.values, place, height_km, cells if local_time == "cell" else None)
-    if isinstance(usable, xr.Dataset): usable = usable.usable
-    if isinstance(usable, xr.DataArray) and "time" in usable.coords and auroral.time.isin(usable.time).all():
-        usable = usable.sel(time=auroral.time)  # conditions of a night serve for a part of it
-    counts = count_occurrence(auroral, usable, hours, night_of(auroral.time.values, place.longitude),
-                              local_time_bins, local_time_offset_hours=offset)
+    night = night_of(auroral.time.values, place.longitude)
+    counts = count_occurrence(auroral, _usable_at(auroral.time, usable), hours, night, local_time_bins,
+                              local_time_offset_hours=offset)
     if cells is not None:
         if not cells.pixel_count.all():  # a cell too small to hold a pixel was never seen
             counts["usable_count"] = (counts.usable_count * (cells.pixel_count > 0)).astype(np.int32)
         counts = counts.assign_coords({name: each for name, each in cells.items() if each.dims == ("cell_index",)})
     return counts.assign_attrs(station=place.station, kind=kind, local_time=local_time, height_km=height_km)
 
-# %% ../../nbs/75_occurrence.rates.ipynb #cfb60e82
+# %% ../../nbs/75_occurrence.rates.ipynb #16633715
+def _usable_at(time, usable):
+    "Usable at these moments: conditions of a night serve for a part of it."
+    if isinstance(usable, xr.Dataset): usable = usable.usable
+    known = isinstance(usable, xr.DataArray) and "time" in usable.coords and bool(time.isin(usable.time).all())
+    return usable.sel(time=time) if known else usable
+
+
 def _local_times(time, station, height_km, cells):
     "Local time of each frame and what each cell is ahead of it: the station's, or with cells that of longitude 0."
     if cells is None: return station_local_time(time, station, height_km), 0.0
@@ -209,7 +214,7 @@ def _local_times(time, station, height_km, cells):
         raise AuroraError("local_time='cell' needs cells with a magnetic_longitude. Make them with magnetic_cells.")
     return np.asarray(magnetic_local_time(0.0, time), float), cells.magnetic_longitude.values / 15
 
-
+# %% ../../nbs/75_occurrence.rates.ipynb #7745b829
 def occurrence_map(
     auroral: xr.DataArray,       # Masks (time, y, x), booleans or probabilities, or booleans (time, cell_index)
     skymap: xr.Dataset,          # Skymap of the camera
