@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MACHINE_PATH', 'module_numbers', 'imported_modules', 'floor_faults', 'name_faults', 'version_faults',
-           'notebook_faults', 'readme_text', 'write_readme']
+           'notebook_faults', 'shrink_pictures', 'readme_text', 'write_readme']
 
 # %% ../nbs/95_dev.ipynb #6e06b88b
 import ast
@@ -115,6 +115,35 @@ def notebook_faults(
               "a star import": re.search(r"^from .+ import \*", _sources(notebook), re.M),
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
+
+# %% ../nbs/95_dev.ipynb #b30a0323
+def _small_png(png, colors, widest):
+    "The picture, narrower and with a palette, or as it was where that is smaller."
+    import base64
+    import io
+
+    from PIL import Image
+    full = base64.b64decode("".join(png))
+    picture, small = Image.open(io.BytesIO(full)), io.BytesIO()
+    if picture.mode == "P": return png
+    picture.convert("RGB").reduce(-(-picture.width // widest)).quantize(
+        colors, Image.Quantize.MAXCOVERAGE).save(small, "PNG", optimize=True)
+    return base64.b64encode(min(full, small.getvalue(), key=len)).decode() + "\n"
+
+
+def shrink_pictures(
+    notebook,            # Path of an .ipynb with saved outputs; changed in place
+    colors: int = 128,   # Of the palette
+    widest: int = 1500,  # Pixels; wider pictures are halved, or more
+):
+    "Give the saved pictures of a notebook a palette, so that it stays under the size that `notebook_faults` allows."
+    notebook = Path(notebook)
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data: data["image/png"] = _small_png(data["image/png"], colors, widest)
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 # %% ../nbs/95_dev.ipynb #b0b4acc1
 def readme_text(
