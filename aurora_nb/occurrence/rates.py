@@ -171,7 +171,7 @@ def cells_of_masks(
     found = cell_mean(lit, cells) >= cell_fraction
     return found.assign_attrs(masks.attrs | {"cell_fraction": cell_fraction, "probability": probability})
 
-# %% ../../nbs/75_occurrence.rates.ipynb #c117e3c7
+# %% ../../nbs/75_occurrence.rates.ipynb #74574ee7
 def count_map(
     auroral: xr.DataArray,       # Masks (time, y, x) or booleans (time, cell_index)
     skymap: xr.Dataset,          # Skymap of the camera
@@ -186,11 +186,10 @@ def count_map(
     if "cell_index" not in auroral.dims:
         cells = equal_area_cells(skymap) if cells is None else cells
         auroral = cells_of_masks(auroral, cells, cell_fraction)
-    kind = cells.attrs.get("kind", "sky") if cells is not None else "sky"
+    kind, place = "sky" if cells is None else cells.attrs.get("kind", "sky"), station_of(skymap)
     local_time = local_time or ("cell" if kind == "magnetic" else "station")
-    place = station_of(skymap)
-    hours, offset = _local_times(auroral.time.values, place, height_km, cells if local_time == "cell" else None)
-    night = night_of(auroral.time.values, place.longitude)
+    time, night = auroral.time.values, night_of(auroral.time.values, place.longitude)
+    hours, offset = _local_times(time, place, height_km, cells if local_time == "cell" else None)
     counts = count_occurrence(auroral, _usable_at(auroral.time, usable), hours, night, local_time_bins,
                               local_time_offset_hours=offset)
     if cells is not None:
