@@ -119,12 +119,12 @@ class Format(NamedTuple):
 
 
 FORMATS = [
-    Format("pgm", "20140310_0600_gill_themis19_full.pgm", pgm, 1300, pgm_pixels, "5000"),
-    Format("pgm.gz", "20140310_0600_gill_themis19_full.pgm.gz", lambda: gzip.compress(pgm(), mtime=0), 900),
-    Format("cdf old", "thg_l1_asf_gill_2014031006_v01.cdf", lambda: cdf("old"), 900, None, "500000"),
-    Format("cdf 2024", "thg_l1_asf_gill_2024031006_v01.cdf", lambda: cdf("2024"), 700, cdf_majority),
+    Format("pgm", "20140310_0600_gill_themis19_full.pgm", pgm, 1500, pgm_pixels, "5000"),
+    Format("pgm.gz", "20140310_0600_gill_themis19_full.pgm.gz", lambda: gzip.compress(pgm(), mtime=0), 1000),
+    Format("cdf old", "thg_l1_asf_gill_2014031006_v01.cdf", lambda: cdf("old"), 1000, None, "500000"),
+    Format("cdf 2024", "thg_l1_asf_gill_2024031006_v01.cdf", lambda: cdf("2024"), 800, cdf_majority),
     Format("png", "20140310_060000_063119_gill_rgb-04_320ms_full.png", png, 500),
-    Format("hdf5", "20140310_0600_gill_rgb-04_full.h5", hdf5, 700),
+    Format("hdf5", "20140310_0600_gill_rgb-04_full.h5", hdf5, 200),
     Format("dasc", "PKR_DASC_0558_20151007_082351.743.FITS", sample(reader_samples.dasc_fits), 500, dasc_pixels),
     Format("png 16 grey", "20151007_082351.743.png", sample(reader_samples.png_grey16), 300),
     Format("png 16 colour", "20151007_082351.743.png", sample(reader_samples.png_colour16), 300),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CdfVariables', 'cdf_shape', 'cdf_blocks', 'cdf_values', 'ThemisCdf']
 
-# %% ../../nbs/13_readers.themis.ipynb #ee03dc74
+# %% ../../nbs/13_readers.themis.ipynb #dbaad046
 import re
 import struct
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ import numpy as np
 from isal import isal_zlib
 
 from ..core import FileProblem
-from .base import FileFrames, FileScan, Reader, read_bytes
+from .files import FileFrames, FileScan, Reader, read_bytes
 
 # %% ../../nbs/13_readers.themis.ipynb #f357eb41
 _DTYPES = {1: "i1", 2: "i2", 4: "i4", 8: "i8", 11: "u1", 12: "u2", 14: "u4", 21: "f4", 22: "f8", 31: "f8", 33: "i8", 41: "i1",

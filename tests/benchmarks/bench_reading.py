@@ -120,7 +120,6 @@ def peers(folder, skymap):
 
 def month(folder, files=18_000):
     "A month of minute files: tiny frames, since only the number of files and of frames counts when opening lazily."
-    from aurora_nb.readers.base import GZIP  # noqa: F401  (the layout below is the reader's)
     start = datetime.datetime(2011, 4, 1)
     for minute in range(files):
         parts = []
