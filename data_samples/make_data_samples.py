@@ -4,15 +4,24 @@ The same version of the package gives the same bytes, except for netCDF and CDF 
 """
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from aurora_nb.geometry.skymap import save_skymap
 from aurora_nb.simulate.camera import camera_preset, skymap_for
+from aurora_nb.simulate.emission import MovingArc, StationaryArc
 from aurora_nb.simulate.files import save_truth, write_azimuth_elevation, write_dasc_fits, write_pgm, write_pictures
 from aurora_nb.simulate.files import write_themis_cdf
 from aurora_nb.simulate.night import simulate_night
 
 GILL_NIGHTS = {f"2015-01-{day}": day for day in (18, 19, 20, 21, 22)}  # moonless; day: seed
+
+# as Jee et al. 2021 found it: at the equatorward horizon in the evening, over the whole sky about 08 MLT
+JANG_BOGO_FORMS = [
+    StationaryArc(74.0, 0.8, 4000, noon_shift=6, local_time=21, flicker_seed=60),
+    MovingArc(72.5, 1.0, 6000, noon_shift=8, local_time=8, speed_m_per_s=300, period_minutes=25, flicker_seed=61),
+    MovingArc(74.5, 1.0, 6000, noon_shift=8, local_time=8, speed_m_per_s=-250, period_minutes=32, flicker_seed=62),
+]
 
 
 def small_skymap(camera, station, valid_from, path):
@@ -44,9 +53,10 @@ def poker_flat(folder):
 
 def jang_bogo(folder):
     "A winter day of a colour camera at Jang Bogo, Antarctica, a picture every two minutes."
-    camera = camera_preset("colour", size=112)
+    # a picture averaged to 112 pixels would be freer of noise than any real one: give it noise, and stars above it
+    camera = replace(camera_preset("colour", size=112), read_noise=0.4, electrons_per_count=5, star_rayleigh=6e4)
     small_skymap(camera, "jbs", "2018-03-01", folder / "jbs/skymap_jbs.nc")
-    frames = simulate_night("jbs", "2018-06-14T00:00", "24h", "2min", camera=camera, seed=6)
+    frames = simulate_night("jbs", "2018-06-14T00:00", "24h", "2min", JANG_BOGO_FORMS, camera, seed=6)
     write_pictures(frames, folder / "jbs/20180614", "jbs_%Y%m%d_%H%M%S.jpg", quality=80)
     save_truth(frames, folder / "truth/jbs_20180614.nc")
 
