@@ -91,7 +91,7 @@ def _native(image, array):
                           f"expected {np.dtype(kind)} as {array} writes them")
     return native
 
-# %% ../../nbs/18_readers.adapters.ipynb #33fd2e1c
+# %% ../../nbs/18_readers.adapters.ipynb #81e37eee
 def from_asilib(
     imager,  # asilib.Imager
 ) -> xr.Dataset:
@@ -104,7 +104,7 @@ def from_asilib(
     if array.lower() in LINES: attrs["pixel_order"] = "ucalgary"
     return _frames(_native(image, array), time, ASILIB_FLIPS.get(array, (1,)), **attrs)
 
-
+# %% ../../nbs/18_readers.adapters.ipynb #6319e77c
 def skymap_from_asilib(
     imager,  # asilib.Imager
 ) -> xr.Dataset:
@@ -117,7 +117,7 @@ def skymap_from_asilib(
                    (meta["location"], meta["lat"], meta["lon"], (meta.get("alt") or 0) * 1e3), array=array.lower(),
                    valid_from="-".join(since.groups()) + "T00:00:00.000000000" if since else "", **attrs)
 
-# %% ../../nbs/18_readers.adapters.ipynb #d2c69d2d
+# %% ../../nbs/18_readers.adapters.ipynb #3a8d1e30
 def _srs_facts(metadata):
     "Keys of one record of metadata in one spelling: PGM files write `Site unique ID`, HDF5 ones `site_unique_id`."
     return {str(key).lower().replace(" ", "_"): value for key, value in dict(metadata).items()}
@@ -140,7 +140,7 @@ def _srs_frames(data):
     return _frames(np.moveaxis(data.data, -1, 0), data.timestamp, axes, problem_files=problems,
                    pixel_order="ucalgary", **attrs)
 
-
+# %% ../../nbs/18_readers.adapters.ipynb #2cf79093
 def skymap_from_srs(
     skymap,  # pyucalgarysrs Skymap, e.g. Data.data[0] of read_skymap, or that Data where it holds one
 ) -> xr.Dataset:
@@ -159,7 +159,7 @@ def skymap_from_srs(
                    camera=str(skymap.imager_uid), pixel_order="ucalgary",
                    valid_from=str(np.datetime64(since, "ns")) if since else "")
 
-
+# %% ../../nbs/18_readers.adapters.ipynb #6f3e6f7f
 def from_srs(
     data,         # pyucalgarysrs Data with pictures
     skymap=None,  # pyucalgarysrs Skymap of the same camera

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'KINDS', 'NAME', 'DATE', 'CLOCK', 'fits_header', 'fits_shape', 'fits_dtype', 'fits_pixels', 'moment',
-           'name_facts', 'header_facts', 'resolution', 'fits_facts', 'DascFits', 'fits_length', 'fits_attrs']
+           'name_facts', 'header_facts', 'resolution', 'fits_facts', 'fits_length', 'fits_attrs', 'DascFits']
 
 # %% ../../nbs/15_readers.dasc.ipynb #c38c0217
 import re
@@ -36,7 +36,7 @@ def fits_header(
         raise FileProblem(path, f"a FITS header with a damaged card ({error})", advice="Fetch it again.") from None
     return header, -(-end.end() // BLOCK) * BLOCK
 
-# %% ../../nbs/15_readers.dasc.ipynb #eec5c0e6
+# %% ../../nbs/15_readers.dasc.ipynb #066bfff1
 def fits_shape(
     path,            # File, for the message
     header: dict,    # From `fits_header`
@@ -51,7 +51,7 @@ def fits_shape(
     if stated != axes: raise FileProblem(path, f"an image of {axes}", f"the {stated} that IMSIZEX and IMSIZEY say")
     return (axes[1], axes[0]), np.dtype(kind)
 
-
+# %% ../../nbs/15_readers.dasc.ipynb #63c80ac0
 def fits_dtype(
     header: dict,     # From `fits_header`
     kind: np.dtype,   # As stored
@@ -62,7 +62,7 @@ def fits_dtype(
     if scale == 1 and kind.kind == "i" and zero == 2 ** (8 * kind.itemsize - 1): return np.dtype(f"u{kind.itemsize}")
     return np.dtype("f4" if kind.itemsize < 4 else "f8")
 
-
+# %% ../../nbs/15_readers.dasc.ipynb #6cdf9afb
 def fits_pixels(
     header: dict,      # From `fits_header`
     data: bytes,       # The file's content
@@ -78,7 +78,7 @@ def fits_pixels(
     scale, zero = float(header.get("BSCALE", 1)), float(header.get("BZERO", 0))
     return stored.astype(dtype) if (scale, zero) == (1, 0) else (stored.astype("f8") * scale + zero).astype(dtype)
 
-# %% ../../nbs/15_readers.dasc.ipynb #1bc50270
+# %% ../../nbs/15_readers.dasc.ipynb #f8e27aa0
 NAME = re.compile(r"_(\d{4})_(\d{4})(\d{2})(\d{2})_(\d{2})(\d{2})(\d{2}(?:\.\d{1,9})?)(?!\d)")
 DATE, CLOCK = r"(?:19|20)\d{2}-\d{2}-\d{2}", r"\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?"
 
@@ -93,7 +93,7 @@ def moment(
     except ValueError:  # the 31st of February
         return None
 
-
+# %% ../../nbs/15_readers.dasc.ipynb #e7de3811
 def name_facts(
     name: str,  # File name of the camera's form
 ):
@@ -112,14 +112,14 @@ def header_facts(
     wavelength = str(header.get("FILTWAV", "")).strip()
     return time, float(wavelength) if re.fullmatch(r"\d{3,4}", wavelength) else None
 
-# %% ../../nbs/15_readers.dasc.ipynb #046b26ee
+# %% ../../nbs/15_readers.dasc.ipynb #6099f314
 def resolution(
     time: np.datetime64,  # Moment from a name
 ):
     "How much two spellings of a moment may differ: a millisecond where the name has a fraction, else a second."
     return np.timedelta64(1, "s" if time == time.astype("M8[s]") else "ms")
 
-
+# %% ../../nbs/15_readers.dasc.ipynb #a3b40c98
 def fits_facts(
     path: Path,    # File
     header: dict,  # From `fits_header`
@@ -144,7 +144,30 @@ def fits_facts(
                           "Name it as in PKR_DASC_0558_20151007_082351.743.FITS.")
     return time, wavelength, doubts
 
-# %% ../../nbs/15_readers.dasc.ipynb #999c2e54
+# %% ../../nbs/15_readers.dasc.ipynb #dab3668e
+def fits_length(
+    path,         # File, for the message
+    data: bytes,  # Its content
+    start: int,   # Where the pixels begin
+    size: int,    # Their bytes
+) -> list:
+    "Doubts about a file whose length is not what its header makes it; `FileProblem` where pixels are missing."
+    if (missing := start + size - len(data)) > 0:
+        raise FileProblem(path, f"a file cut {missing} bytes before its end", advice="Fetch it again.")
+    whole = start + -(-size // BLOCK) * BLOCK
+    return [] if len(data) == whole else [f"found {len(data)} bytes, expected {whole}: pixels may be shifted"]
+
+
+def fits_attrs(
+    header: dict,  # From `fits_header`
+) -> dict:
+    "Attributes of Frames that a header tells."
+    attrs = {"station": str(header.get("SITE", "")).strip().lower(), "array": "dasc",
+             "camera": " ".join(str(header.get(key, "")).strip() for key in ("HEAD", "SERNO")).strip()}
+    numbers = {"exposure_s": "EXPTIME", "station_latitude": "GLAT", "station_longitude": "GLON"}
+    return attrs | {name: float(header[key]) for name, key in numbers.items() if type(header.get(key)) in (int, float)}
+
+# %% ../../nbs/15_readers.dasc.ipynb #e18550c9
 class DascFits(Reader):
     "FITS files of the Poker Flat digital all-sky camera, one image each; plain or gzip."
     name = "dasc_fits"
@@ -175,26 +198,3 @@ class DascFits(Reader):
         "The one image of a file."
         scan, rest = self._open(path)
         return FileFrames(fits_pixels(*rest)[None], scan.time, scan.attrs, scan.problems)
-
-
-def fits_length(
-    path,         # File, for the message
-    data: bytes,  # Its content
-    start: int,   # Where the pixels begin
-    size: int,    # Their bytes
-) -> list:
-    "Doubts about a file whose length is not what its header makes it; `FileProblem` where pixels are missing."
-    if (missing := start + size - len(data)) > 0:
-        raise FileProblem(path, f"a file cut {missing} bytes before its end", advice="Fetch it again.")
-    whole = start + -(-size // BLOCK) * BLOCK
-    return [] if len(data) == whole else [f"found {len(data)} bytes, expected {whole}: pixels may be shifted"]
-
-
-def fits_attrs(
-    header: dict,  # From `fits_header`
-) -> dict:
-    "Attributes of Frames that a header tells."
-    attrs = {"station": str(header.get("SITE", "")).strip().lower(), "array": "dasc",
-             "camera": " ".join(str(header.get(key, "")).strip() for key in ("HEAD", "SERNO")).strip()}
-    numbers = {"exposure_s": "EXPTIME", "station_latitude": "GLAT", "station_longitude": "GLON"}
-    return attrs | {name: float(header[key]) for name, key in numbers.items() if type(header.get(key)) in (int, float)}

@@ -52,7 +52,7 @@ def open_movie(
     except (av.FFmpegError, ValueError) as error:
         raise FileProblem(path, f"a movie that cannot be opened ({error})", advice="Fetch the file again.") from None
 
-# %% ../../nbs/17_readers.movies.ipynb #414406d3
+# %% ../../nbs/17_readers.movies.ipynb #fc5022b7
 def movie_packets(
     container,  # From `open_movie`
     stream,     # From `open_movie`
@@ -67,7 +67,7 @@ def movie_packets(
         except (StopIteration, av.FFmpegError):
             return
 
-
+# %% ../../nbs/17_readers.movies.ipynb #5a62028a
 def sound_frames(
     container,     # From `open_movie`
     stream,        # From `open_movie`
@@ -87,7 +87,7 @@ def sound_frames(
             damaged = (damaged and not frame.key_frame) or frame.is_corrupt
             if not damaged and (frame.height, frame.width) == size: yield frame
 
-# %% ../../nbs/17_readers.movies.ipynb #a6dedebc
+# %% ../../nbs/17_readers.movies.ipynb #90f56899
 class MovieIndex(NamedTuple):
     "Where the frames of a movie are, and which are good."
     pts: np.ndarray    # Ticks of all frames, increasing
@@ -99,7 +99,7 @@ class MovieIndex(NamedTuple):
     bands: int         # 1 for grey
     doubts: list       # Reasons
 
-
+# %% ../../nbs/17_readers.movies.ipynb #5ac20a15
 @lru_cache(256)
 def _index(path, changed, check):
     with open_movie(path) as (container, stream):
@@ -130,7 +130,7 @@ def movie_index(
     stat = Path(path).stat()
     return _index(str(path), (stat.st_size, stat.st_mtime_ns), check)
 
-# %% ../../nbs/17_readers.movies.ipynb #32be25ed
+# %% ../../nbs/17_readers.movies.ipynb #ad5c01d7
 def whole_frames(
     pts: np.ndarray,  # Ticks of the frames that were found
     stated: int,      # Frames that the header promises; 0 where it does not
@@ -144,7 +144,7 @@ def whole_frames(
     uneven = [f"found {len(gaps)} gaps between frames; times count frames and pass over them"] * bool(len(gaps))
     return np.ones(len(pts), bool), uneven
 
-
+# %% ../../nbs/17_readers.movies.ipynb #275cf3f1
 def left_out(
     good: np.ndarray,     # Frames that were to be kept
     decoded: np.ndarray,  # Frames that could be decoded
@@ -156,7 +156,7 @@ def left_out(
     reason = f"found damage; {len(lost)} of {len(good)} frames left out, from frame {lost[0]} to frame {lost[-1]}"
     return good & decoded, [*doubts, reason]
 
-# %% ../../nbs/17_readers.movies.ipynb #2e8b6d12
+# %% ../../nbs/17_readers.movies.ipynb #deb07923
 def movie_pixels(
     index: MovieIndex,  # From `movie_index`
     grey: bool,         # Luminance only
@@ -167,7 +167,7 @@ def movie_pixels(
     if grey: return "gray16le" if index.bits > 8 else "gray", index.size, dtype
     return "rgb48le" if index.bits > 8 else "rgb24", (*index.size, 3), dtype
 
-
+# %% ../../nbs/17_readers.movies.ipynb #992b2935
 def decode_rows(
     path,               # Movie
     index: MovieIndex,  # Its index
@@ -212,12 +212,12 @@ def movie_times(
                           advice='Give reader=Movies(start="2013-12-04T18:49:00", cadence="1s").')
     return as_time(start) + np.arange(count) * pd.Timedelta(cadence).to_timedelta64()
 
-# %% ../../nbs/17_readers.movies.ipynb #f9aa347c
+# %% ../../nbs/17_readers.movies.ipynb #f4696270
 BLOCK_FRAMES, BLOCK_BYTES = 64, 128e6  # a block costs decoding from the key frame before it: not too short
 
 
-class Movies(Reader):
-    "Movies (MP4, MOV, MKV, WebM, AVI) whose frames were taken at even intervals."
+class _MovieOptions(Reader):
+    "What only the user knows of a movie."
     name, generic = "movies", True
 
     def __init__(self,
@@ -240,6 +240,9 @@ class Movies(Reader):
     @classmethod
     def can_open(cls, path, head): return movie_container(head) is not None
 
+# %% ../../nbs/17_readers.movies.ipynb #0dcfe561
+class _MovieSizes(_MovieOptions):
+    "What is known of a movie without its pixels."
     def frames_per_block(self, scan):
         "64, or as many as make 128 MB."
         frame = int(np.prod(scan.shape)) * np.dtype(scan.dtype).itemsize
@@ -268,6 +271,9 @@ class Movies(Reader):
         times = movie_times(path, len(index.pts), **self.timing)
         return FileScan(times[index.good], shape, dtype, self.attrs, index.doubts)
 
+# %% ../../nbs/17_readers.movies.ipynb #a417c48a
+class Movies(_MovieSizes):
+    "Movies (MP4, MOV, MKV, WebM, AVI) whose frames were taken at even intervals."
     def read_into(self, path, allocate):
         "All good frames, decoded once."
         index = movie_index(path, check=False)

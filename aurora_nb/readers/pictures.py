@@ -81,7 +81,7 @@ def name_time(
                           'Give a pattern, e.g. reader=Pictures(time_pattern="%Y%m%d_%H%M%S").')
     return found.pop() - pd.Timedelta(utc_offset).to_timedelta64()
 
-# %% ../../nbs/16_readers.pictures.ipynb #8bb76926
+# %% ../../nbs/16_readers.pictures.ipynb #fa7813f5
 DEEP = {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}  # FFmpeg's names for 16 bits in each of so many bands
 BANDS_OF = {"1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I": 1, "F": 1}  # Pillow's modes of one band; all else is colour
 TYPE_OF = {"I;16": "u2", "I;16B": "u2", "I": "i4", "F": "f4"}
@@ -111,7 +111,7 @@ def picture_header(
     if pages > 1 and picture.format != "MPO": raise FileProblem(path, f"{pages} pages", "one picture in a file")
     return picture, bits
 
-
+# %% ../../nbs/16_readers.pictures.ipynb #9e414d68
 def picture_kind(
     picture,    # From `picture_header`
     bits: int,  # From `picture_header`
@@ -136,7 +136,7 @@ def check_whole(
     elif data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # end of image, start of scan
         raise ValueError("truncated: no end marker")
 
-# %% ../../nbs/16_readers.pictures.ipynb #2fb25a14
+# %% ../../nbs/16_readers.pictures.ipynb #173037b9
 def shallow_pixels(picture):
     "Pixels by Pillow: everything but 16-bit colour."
     if picture.mode in ("1", "LA", "La"): picture = picture.convert("L")
@@ -155,7 +155,7 @@ def deep_pixels(data, bands):
         image = next(container.decode(video=0)).to_ndarray(format=DEEP[bands])
     return image[..., :3]
 
-
+# %% ../../nbs/16_readers.pictures.ipynb #31da5609
 def read_picture(
     path,                              # PNG, JPEG or TIFF file
     pixels: bool = True,               # False only looks, and returns no image
