@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['lagged_pairs', 'noise_of', 'difference_mask']
 
-# %% ../../nbs/33_processing.difference.ipynb #119abaeb
+# %% ../../nbs/33_processing.difference.ipynb #2075f604
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..core import AuroraError
 from ..frames import validate_frames
-from ..geometry.cells import cell_mean
+from ..geometry.cells import cell_mean, match_cells
 
 # %% ../../nbs/33_processing.difference.ipynb #f3e03d63
 def lagged_pairs(
@@ -52,7 +52,7 @@ def noise_of(
     else: middle = np.median(step, axis=-1)
     return np.maximum(middle * 1.4826 / np.sqrt(6), 6**-0.5 if whole_counts else 1e-12).astype(np.float32)
 
-# %% ../../nbs/33_processing.difference.ipynb #4ea88b2f
+# %% ../../nbs/33_processing.difference.ipynb #4e824a7f
 def difference_mask(
     frames: xr.Dataset,         # Frames, numpy or dask
     cells: xr.Dataset | None = None,  # Cells of the sky; None judges each pixel
@@ -69,6 +69,7 @@ def difference_mask(
     image = _judged_bands(validate_frames(frames).image, bands)
     wheel = image.wavelength_nm.values if "wavelength_nm" in image.coords and image.wavelength_nm.ndim else None
     earlier, evaluated = lagged_pairs(image.time.values, lag, tolerance, wheel)
+    if cells is not None: cells = match_cells(frames, cells)
     if disc is None and cells is not None: disc = cells.cell.values >= 0
     if not len(image): raise AuroraError("these Frames hold no frame to look for changes in")
     rows = len(image) if image.chunks else 128  # what is in memory is not doubled there
