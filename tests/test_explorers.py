@@ -187,3 +187,15 @@ def test_the_public_name():
     assert explorers.NightExplorer is NightExplorer and "NightExplorer" in dir(explorers)
     with pytest.raises(AttributeError): explorers.NoExplorer
     assert os.path.basename(explorers.__file__) == "__init__.py"
+
+
+def test_a_real_night(shared_data):
+    "THEMIS at Gakona with its own skymap: both panels show counts of the file, in its dtype."
+    from aurora_nb.geometry.skymap import open_skymap
+    from aurora_nb.readers.base import open_allsky
+    folder = shared_data / "themis_cdf"
+    frames = open_allsky([folder / "thg_l1_asf_gako_2011010617_v01.cdf"])
+    explorer = NightExplorer(frames, open_skymap(next(folder.glob("*.sav"))))
+    explorer.state.index = 5
+    for panel in explorer.panels: assert np.isin(shown(panel.canvas), frames.image.values[5]).all()
+    assert "2011-01-06 17:" in explorer.text.value and "unknown" not in explorer.text.value

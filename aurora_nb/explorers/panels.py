@@ -117,7 +117,7 @@ def map_panel(
                          palette=palette_bytes(aurora_colors()), visible=inside.astype(np.uint8).tobytes(), **options)
     return FramePanel(canvas, axes, pixels)
 
-# %% ../../nbs/81_explorers.panels.ipynb #5998f288
+# %% ../../nbs/81_explorers.panels.ipynb #2abf1f0e
 def keogram_picture(
     keogram: xr.Dataset,  # brightness(time, position[, band])
     axes,                 # Drawn by `plot_keogram`
@@ -145,12 +145,13 @@ def keogram_panel(
 ) -> tuple[FrameCanvas, tuple]:
     "The keogram under its axes, and the times at its left and right edge."
     from matplotlib.dates import num2date
-    size, box = [width, height], [72, 50, width - 84, height - 92]
+    size, box = [width, height], [72, 40, width - 100, height - 82]
     axes = overlay_axes(size, box)
     plot_keogram(keogram.assign(brightness=keogram.brightness * np.nan), axes, limits=(0, 1), colorbar=False)
     axes.yaxis.label.set_fontsize("small")
+    axes.set_title("", loc="left")
     if lost := keogram.attrs.get("unread", 0):
-        axes.set_title(f"{lost} frames could not be read", loc="right", fontsize="medium", color="#b00020")
+        axes.text(0.99, 0.04, f"{lost} frames could not be read", transform=axes.transAxes, ha="right", color="tomato")
     canvas = FrameCanvas(size=size, box=box, overlay=overlay_png(axes), label="keogram", cursor=0.0,
                          palette=palette_bytes(aurora_colors()), **options)
     canvas.show(keogram_picture(keogram, axes, *box[2:]))

@@ -170,13 +170,14 @@ def test_play_and_stop(night):
 
 def test_brightness(night):
     one, white = canvas(night, "fisheye"), night.page.locator(".aurora-explorer .noUi-handle-upper").first
-    before = one.evaluate(LIGHT)
+    lighter = "([canvas, was]) => (" + LIGHT + ")(canvas) > was"
+    before, limits = one.evaluate(LIGHT), night.kernel("explorer.state.limits")
     for _ in range(12): white.press("PageDown")
-    night.page.wait_for_function("([canvas, was]) => (" + LIGHT + ")(canvas) > was + 0.2", arg=[one.element_handle(), before])
-    assert night.kernel("explorer.state.limits[1]") < night.kernel("float(explorer.state.sample.max())")
+    night.page.wait_for_function(lighter, arg=[one.element_handle(), before])
+    assert night.kernel("explorer.state.limits[1]") < limits[1] and night.kernel("explorer.state.limits[0]") == limits[0]
+    before = one.evaluate(LIGHT)
     night.page.get_by_role("button", name="Fit to frame").click()
-    night.page.wait_for_function("([canvas, was]) => Math.abs((" + LIGHT + ")(canvas) - was) > 0.1",
-                                 arg=[one.element_handle(), one.evaluate(LIGHT)])
+    night.page.wait_for_function(lighter.replace("> was", "!== was"), arg=[one.element_handle(), before])
 
 
 def test_an_error_in_a_callback_is_shown(night):
