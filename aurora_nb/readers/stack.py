@@ -59,19 +59,19 @@ class Stack:
         if self.array is None or not np.may_share_memory(image, self.array): return None
         return (image.ctypes.data - self.array.ctypes.data) // self.array.strides[0]
 
-# %% ../../nbs/09_readers.stack.ipynb #7ff0c679
-_SCAN_VERSION = 1  # raise when a reader's scan changes what it finds
+# %% ../../nbs/09_readers.stack.ipynb #49dda081
+_SCAN_VERSION = 2  # raise when a reader's scan changes what it finds
 
 
 class ScanCache:
     "What was found in the files of one folder when they were scanned before."
     def __init__(self, folder: Path):
         self.file = cache_folder() / f"scans/{hashlib.sha1(str(folder.resolve()).encode()).hexdigest()[:20]}.json"
-        self.found, self.changed = {}, False
+        self.lines, self.changed = {}, False  # one line of JSON for each file: 18,000 parsed entries would take 50 MB
         try:
-            self.found = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            pass  # no cache yet, or a damaged one, which is written anew
+            for line in self.file.read_text(encoding="utf-8").splitlines(): self.lines[json.loads(line)[0]] = line
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # no cache yet, or a damaged one, of which the rest is made anew
 
     @staticmethod
     def key(reader, path):
@@ -79,19 +79,20 @@ class ScanCache:
         return [_SCAN_VERSION, stat.st_size, stat.st_mtime_ns, f"{type(reader).__qualname__} {vars(reader)}"]
 
     def get(self, reader, path):
-        found = self.found.get(path.name)
-        if not found or found[0] != self.key(reader, path): return None
-        _, time, shape, dtype, attrs, problems = found
+        found = json.loads(self.lines.get(path.name, "[0, 0]"))
+        if found[1] != self.key(reader, path): return None
+        _, _, time, shape, dtype, attrs, problems = found
         return FileScan(np.frombuffer(base64.b64decode(time), "<M8[ns]"), tuple(shape), np.dtype(dtype), attrs, problems)
 
     def put(self, reader, path, scan):
         time = base64.b64encode(np.asarray(scan.time, "<M8[ns]").tobytes()).decode()
-        self.found[path.name] = [self.key(reader, path), time, list(scan.shape), scan.dtype.str, scan.attrs, scan.problems]
+        found = [path.name, self.key(reader, path), time, list(scan.shape), scan.dtype.str, scan.attrs, scan.problems]
+        self.lines[path.name] = json.dumps(found, default=float)
         self.changed = True
 
     def save(self):
         if not self.changed: return
-        with whole_file(self.file) as path: path.write_text(json.dumps(self.found, default=float), encoding="utf-8")
+        with whole_file(self.file) as path: path.write_text("\n".join(self.lines.values()), encoding="utf-8")
 
 # %% ../../nbs/09_readers.stack.ipynb #ab09c571
 class Part(NamedTuple):
