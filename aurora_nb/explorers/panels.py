@@ -117,7 +117,7 @@ def map_panel(
                          palette=palette_bytes(aurora_colors()), visible=inside.astype(np.uint8).tobytes(), **options)
     return FramePanel(canvas, axes, pixels)
 
-# %% ../../nbs/81_explorers.panels.ipynb #2abf1f0e
+# %% ../../nbs/81_explorers.panels.ipynb #c3fc9b5e
 def keogram_picture(
     keogram: xr.Dataset,  # brightness(time, position[, band])
     axes,                 # Drawn by `plot_keogram`
@@ -145,7 +145,7 @@ def keogram_panel(
 ) -> tuple[FrameCanvas, tuple]:
     "The keogram under its axes, and the times at its left and right edge."
     from matplotlib.dates import num2date
-    size, box = [width, height], [72, 40, width - 100, height - 82]
+    size, box = [width, height], [72, 46, width - 100, height - 88]
     axes = overlay_axes(size, box)
     plot_keogram(keogram.assign(brightness=keogram.brightness * np.nan), axes, limits=(0, 1), colorbar=False)
     axes.yaxis.label.set_fontsize("small")
