@@ -93,7 +93,7 @@ def expose(
     if camera.gamma != 1: counts = camera.full_scale * (counts / camera.full_scale) ** np.float32(1 / camera.gamma)
     return np.rint(counts).astype(camera.dtype)
 
-# %% ../../nbs/36_simulate.camera.ipynb #4ff8290d
+# %% ../../nbs/36_simulate.camera.ipynb #bc2155b3
 _THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), "themis", pixel_order="ucalgary")
 _DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.25, mirrored=True), "dasc", 557.7,
                dtype="int16", full_scale=16383, bias=370, counts_per_rayleigh=0.03, electrons_per_count=0.3,
@@ -106,6 +106,7 @@ _COMPACT = replace(_THEMIS, name="compact", lens=lens_for_sky((80, 80), radius=3
 CAMERAS = {camera.name: camera for camera in (_THEMIS, _DASC, _COLOUR, _COMPACT)}
 
 
+# %% ../../nbs/36_simulate.camera.ipynb #3747335e
 def camera_preset(
     name: str | Camera,        # Name in CAMERAS, or a Camera, which is returned as it is unless `size` is given
     size: int | None = None,   # Pixels along a side; None leaves the camera's own
@@ -117,6 +118,7 @@ def camera_preset(
     return camera if size is None else resize_camera(camera, size / max(camera.lens.shape))
 
 
+# %% ../../nbs/36_simulate.camera.ipynb #be709c04
 def resize_camera(
     camera: Camera,  # The camera
     factor: float,   # New over old number of pixels along a side

@@ -174,7 +174,7 @@ def sky_brightness(
         total += form.brightness(magnetic_latitude, magnetic_longitude, magnetic_local_time, time)
     return total
 
-# %% ../../nbs/35_simulate.emission.ipynb #392fd75c
+# %% ../../nbs/35_simulate.emission.ipynb #06c678de
 def _arcs(station_latitude, seed):
     evening, morning = np.random.default_rng([seed, 1]).uniform(0, 1, 2)
     shared = dict(magnetic_latitude=station_latitude + 0.5, noon_shift=6.0, local_time_width_hours=2.5)
@@ -188,6 +188,7 @@ def _patches(station_latitude, seed):
     return [PatchField(station_latitude - 0.5, period_s=period, drift_deg_per_hour=drift)]
 
 
+# %% ../../nbs/35_simulate.emission.ipynb #106f2e11
 NAMED_FORMS = {
     "stationary_arc": lambda station_latitude, seed: [
         StationaryArc(station_latitude - 1.5, noon_shift=6.0, local_time=22.5, local_time_width_hours=4,
@@ -200,6 +201,7 @@ NAMED_FORMS = {
 }
 
 
+# %% ../../nbs/35_simulate.emission.ipynb #66901e0b
 def named_forms(
     forms,                    # Names of `NAMED_FORMS`, form objects, or both
     station_latitude: float,  # Magnetic latitude of the station, degrees

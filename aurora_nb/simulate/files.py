@@ -36,7 +36,7 @@ def _grey(frames, dtype=None):
 def _offset(frames):
     return pd.Timedelta(seconds=float(frames.attrs.get("exposure_s", 1.0)))
 
-# %% ../../nbs/38_simulate.files.ipynb #97d708cf
+# %% ../../nbs/38_simulate.files.ipynb #a8999893
 _PGM_HEADER = """P5
 #"Revised" 2006-05-22
 #"Project unique ID" {array}
@@ -58,6 +58,7 @@ _PGM_HEADER = """P5
 """
 
 
+# %% ../../nbs/38_simulate.files.ipynb #71039d2d
 def _pgm_frame(frames, pixels, time, device):
     place, lasted = find_station(frames.station), _offset(frames)
     start = pd.Timestamp(time)
@@ -68,6 +69,7 @@ def _pgm_frame(frames, pixels, time, device):
     return _PGM_HEADER.format(**words).encode("ascii", "replace") + pixels.astype(">u2").tobytes()
 
 
+# %% ../../nbs/38_simulate.files.ipynb #68438dab
 def write_pgm(
     frames: xr.Dataset,       # Frames, uint16, one band
     folder,                   # Where to
@@ -78,12 +80,12 @@ def write_pgm(
     _grey(frames, np.uint16)
     paths, stamp = [], "%Y%m%d_%H%M" if pd.Timedelta(period) < pd.Timedelta("1h") else "%Y%m%d_%H"
     for start, part in _groups(frames, period):
-        stream = b"".join(_pgm_frame(part, pixels, time, device) for time, pixels in zip(part.time.values, part.image.values))
+        stream = b"".join(_pgm_frame(part, *frame, device) for frame in zip(part.image.values, part.time.values))
         paths.append(Path(folder) / f"{start:{stamp}}_{frames.station}_{device}_full.pgm.gz")
         with whole_file(paths[-1]) as path: path.write_bytes(gzip.compress(stream, 9, mtime=0))
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #6df7547b
+# %% ../../nbs/38_simulate.files.ipynb #94b959dc
 def _cdf_variables(frames, layout):
     "Name, CDF type, records, data and attributes of the variables of one file."
     name = f"thg_asf_{frames.station}"
@@ -92,8 +94,8 @@ def _cdf_variables(frames, layout):
     seconds = (frames.time.values - np.datetime64(0, "ns")) / np.timedelta64(1, "s")
     when = {"VAR_TYPE": "support_data", "LABLAXIS": "UT", "FIELDNAM": f"{name}_time", "UNITS": "sec",
             "CATDESC": f"{name}_time, UTC, in seconds since 01-Jan-1970 00:00:00"}
-    what = {"VAR_TYPE": "data", "CATDESC": "Simulated images", "FIELDNAM": name, "UNITS": "counts", "DISPLAY_TYPE": "image",
-            "FILLVAL": [65535, "CDF_UINT2"], "DEPEND_TIME": f"{name}_time"}
+    what = {"VAR_TYPE": "data", "CATDESC": "Simulated images", "FIELDNAM": name, "UNITS": "counts",
+            "DISPLAY_TYPE": "image", "FILLVAL": [65535, "CDF_UINT2"], "DEPEND_TIME": f"{name}_time"}
     if layout == "time":
         return [(name, 12, True, np.moveaxis(image, 0, 2)[None], what), (f"{name}_time", 22, True, seconds, when)]
     epoch = {"VAR_TYPE": "support_data", "LABLAXIS": "UT", "CATDESC": "Epoch of start of image exposure", "UNITS": "ms",
@@ -102,6 +104,7 @@ def _cdf_variables(frames, layout):
             (f"{name}_epoch", 31, True, seconds * 1e3 + 62167219200000.0, epoch)]  # ms from year 0 to 1970
 
 
+# %% ../../nbs/38_simulate.files.ipynb #aa98f0ee
 def write_themis_cdf(
     frames: xr.Dataset,       # Frames, uint16, one band
     folder,                   # Where to
@@ -116,14 +119,16 @@ def write_themis_cdf(
         paths.append(Path(folder) / f"thg_l1_asf_{frames.station}_{start:%Y%m%d%H}_v01.cdf")
         with whole_file(paths[-1]) as path:
             with CDF(path, delete=True) as file:
-                file.write_globalattrs({"Project": {0: "simulated by aurora_nb"}, "Descriptor": {0: frames.station.upper()},
+                file.write_globalattrs({"Project": {0: "simulated by aurora_nb"},
+                                        "Descriptor": {0: frames.station.upper()},
                                         "Data_type": {0: "ASF>All Sky Imager, full resolution"}})
                 for name, kind, vary, data, attrs in _cdf_variables(part, layout):
-                    file.write_var({"Variable": name, "Data_Type": kind, "Num_Elements": 1, "Rec_Vary": vary, "Compress": 6,
-                                    "Dim_Sizes": list(data.shape[1:])}, attrs, np.ascontiguousarray(data))
+                    spec = {"Variable": name, "Data_Type": kind, "Num_Elements": 1, "Rec_Vary": vary, "Compress": 6,
+                            "Dim_Sizes": list(data.shape[1:])}
+                    file.write_var(spec, attrs, np.ascontiguousarray(data))
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #57623945
+# %% ../../nbs/38_simulate.files.ipynb #f74f3075
 def _dasc_name(frames, time, filter_nm):
     return f"{frames.station.upper()}_DASC_{filter_nm:04d}_{time:%Y%m%d_%H%M%S}.{time.microsecond // 1000:03d}.FITS"
 
@@ -141,6 +146,7 @@ def _dasc_header(frames, place, time, filter_nm):
             ("FILTWAV", f"{filter_nm:04d}", "nm"), ("FNAME", _dasc_name(frames, time, filter_nm), "Original filename")]
 
 
+# %% ../../nbs/38_simulate.files.ipynb #33ebb5b6
 def write_dasc_fits(
     frames: xr.Dataset,       # Frames, 16-bit signed, one band, with `wavelength_nm`
     folder,                   # Where to
@@ -157,6 +163,7 @@ def write_dasc_fits(
     return paths
 
 
+# %% ../../nbs/38_simulate.files.ipynb #afb350d1
 def write_azimuth_elevation(
     skymap: xr.Dataset,       # Skymap
     folder,                   # Where to
@@ -169,10 +176,11 @@ def write_azimuth_elevation(
     stem = f"{skymap.station.upper()}_DASC_{filter_nm:04d}_{pd.Timestamp(date):%Y%m%d}"
     paths = Path(folder) / f"{stem}_Az.FIT", Path(folder) / f"{stem}_El.FIT"
     for path, values in zip(paths, (skymap.azimuth.values, skymap.elevation.values)):
-        with whole_file(path) as temporary: fits.PrimaryHDU(np.nan_to_num(values).astype("f4")).writeto(temporary, overwrite=True)
+        picture = fits.PrimaryHDU(np.nan_to_num(values).astype("f4"))
+        with whole_file(path) as temporary: picture.writeto(temporary, overwrite=True)
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #1d36f7d2
+# %% ../../nbs/38_simulate.files.ipynb #e3940314
 def write_pictures(
     frames: xr.Dataset,       # Frames, uint8, grey or colour
     folder,                   # Where to
@@ -182,12 +190,15 @@ def write_pictures(
     "Write one picture a frame; returns their paths."
     from PIL import Image  # only this writer needs it
 
-    if validate_frames(frames).image.dtype != np.uint8: raise AuroraError(f"found {frames.image.dtype} pixels, expected uint8")
+    if validate_frames(frames).image.dtype != np.uint8:
+        raise AuroraError(f"found {frames.image.dtype} pixels, expected uint8")
     paths = [Path(folder) / f"{time:{pattern}}" for time in frames.indexes["time"]]
-    if len(set(paths)) < len(paths): raise AuroraError(f"pattern {pattern!r}: found two frames of one name, expected finer times")
+    if len(set(paths)) < len(paths):
+        raise AuroraError(f"pattern {pattern!r}: found two frames of one name, expected finer times")
     for path, pixels in zip(paths, frames.image.values):
         with whole_file(path) as temporary:
-            Image.fromarray(pixels).save(temporary, **({"quality": quality} if path.suffix.lower().startswith(".jp") else {}))
+            options = {"quality": quality} if path.suffix.lower().startswith(".jp") else {}
+            Image.fromarray(pixels).save(temporary, **options)
     return paths
 
 # %% ../../nbs/38_simulate.files.ipynb #924ca290

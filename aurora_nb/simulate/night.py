@@ -79,7 +79,7 @@ def star_light(
     np.add.at(light, tuple(index[inside] for index in at), spread)
     return light
 
-# %% ../../nbs/37_simulate.night.ipynb #c341cc85
+# %% ../../nbs/37_simulate.night.ipynb #fc7ea1e3
 class Scene(NamedTuple):
     "A camera at a station, with all that stays the same from frame to frame."
     camera: Camera
@@ -102,6 +102,7 @@ def winter_of(
     return f"{pd.Timestamp(as_time(time) + shift).year}-07-01"
 
 
+# %% ../../nbs/37_simulate.night.ipynb #df301bf3
 def build_scene(
     camera,             # Name of a preset, or a Camera
     station,            # Code, or a Station
@@ -120,7 +121,7 @@ def build_scene(
                  *((shading * factor).astype(np.float32)
                    for factor in (atmosphere(elevation, height_km), van_rhijn(elevation, 95))))
 
-# %% ../../nbs/37_simulate.night.ipynb #81d3c738
+# %% ../../nbs/37_simulate.night.ipynb #a27b6deb
 def _background(scene, sky):
     "Night sky, twilight and moonlight in Rayleigh, after the vignetting; `sky` is one time of `sun_moon`."
     units = scene.layer * np.float32(1 + twilight(float(sky.sun_elevation)))
@@ -130,6 +131,7 @@ def _background(scene, sky):
     return NIGHT_SKY_RAYLEIGH * units
 
 
+# %% ../../nbs/37_simulate.night.ipynb #4f843b51
 def _frame(scene, forms, time, hour, sky, stars, seed):
     "Image and vertical brightness of the aurora (Rayleigh) at one moment; `hour` is MLT at magnetic longitude 0."
     local_time = (scene.magnetic_longitude / 15 + np.float32(hour)) % 24
