@@ -237,7 +237,21 @@ def test_figures_of_a_season_and_of_colour_do_not_fail_on_nan():
         for orient in ("pixels", "sky"): plot_fisheye(picture, skymap, orient=orient).figure.savefig(io.BytesIO())
         plot_map(picture, skymap).figure.savefig(io.BytesIO())
         plot_magnetic_polar(picture, skymap, "2014-03-10T06:00").figure.savefig(io.BytesIO())
-    with pytest.raises(AuroraError, match="map_axes"): plot_map(broken, skymap, plt.figure().gca())
+
+
+def test_a_fine_picture_has_no_holes_on_a_small_dial():
+    ax = plot_magnetic_polar(np.ones((512, 512)), camera(size=512), "2014-03-10T06:00", colors=GREEN, limits=(0, 1), coastline=False)
+    ax.figure.canvas.draw()
+    red, green, blue, _ = np.moveaxis(np.asarray(ax.figure.canvas.buffer_rgba()).astype(int), -1, 0)
+    seen = (green > 250) & (red < 5) & (blue < 5)
+    y, x = (int(np.median(each)) for each in np.nonzero(seen))
+    assert seen[y - 8:y + 9, x - 8:x + 9].mean() > 0.8  # but for the graticule
+
+
+def test_plain_axes_become_a_map():
+    skymap = camera(size=64)
+    assert hasattr(plot_map(np.ones((64, 64)), skymap, plt.figure().gca()), "projection")
+    with pytest.raises(AuroraError, match="expected one frame"): plot_map(np.ones((3, 64, 64)), skymap)
 
 
 def test_a_real_skymap_has_north_where_its_marks_say(shared_data):

@@ -32,7 +32,7 @@ def aurora_colors():
     rgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     return ListedColormap(rgb.T, name="aurora")
 
-# %% ../../nbs/40_plots.allsky.ipynb #6fc94681
+# %% ../../nbs/40_plots.allsky.ipynb #9dae7ff1
 def as_picture(
     image,          # (y, x[, band]): array, DataArray, or Frames with one frame
     skymap=None,    # Skymap the picture must fit
@@ -48,7 +48,7 @@ def as_picture(
                           "Open the skymap that was made for this camera and season.")
     return pixels
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #94af869a
 def picture_limits(
     picture,       # (y, x) or (y, x, 3)
     limits=None,   # (low, high) brightness; None takes percentiles
@@ -62,7 +62,7 @@ def picture_limits(
     low, high = np.nanpercentile(chosen, percentiles) if np.isfinite(chosen).any() else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1.0
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #bcebc345
 def shades(
     picture,        # (y, x) or (y, x, 3)
     limits,         # (low, high) brightness
@@ -96,7 +96,7 @@ def brightness_bar(
     shown = ScalarMappable(Normalize(*limits), aurora_colors() if colors is None else colors)
     return figure.colorbar(shown, ax=ax, label=label, **options)
 
-# %% ../../nbs/40_plots.allsky.ipynb #58050639
+# %% ../../nbs/40_plots.allsky.ipynb #c5b15de7
 def pixel_corners(
     x, y,           # Places of the pixel centres on the plane, (y, x); NaN where there is none
     widest=np.inf,  # Centres farther apart than this do not meet: the plane is torn between them
@@ -111,16 +111,17 @@ def pixel_corners(
     far = [_over_four(np.where(known, around, sign * -np.inf), f) for sign, f in ((1, np.maximum), (-1, np.minimum))]
     return np.where(((far[0] - far[1]) <= widest).all(axis=-1, keepdims=True), corners, np.nan)
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #dc97d2f9
 def _over_four(values, join):
     return join(join(values[:-1, :-1], values[1:, :-1]), join(values[:-1, 1:], values[1:, 1:]))
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #1d0d8b8f
 def draw_pixels(
     ax,          # Axes to draw on
     x, y,        # Places of the pixel centres in the axes' own coordinates, (y, x)
     rgba,        # Colours, uint8 (y, x, 4), see `shades`
     widest=np.inf,  # As in `pixel_corners`
+    clip=None,      # matplotlib Path in the axes' coordinates outside which nothing is drawn
     **options,   # For matplotlib's QuadMesh, e.g. zorder
 ):
     "Draw each pixel as the quadrilateral between its corners; returns the mesh."
@@ -129,23 +130,43 @@ def draw_pixels(
     corners = pixel_corners(x, y, widest)
     whole = np.isfinite(corners).all(axis=-1)
     shown = whole[1:, 1:] & whole[:-1, :-1] & whole[1:, :-1] & whole[:-1, 1:] & np.isfinite(x + y)
-    mesh = QuadMesh(np.nan_to_num(corners), array=np.where(shown[..., None], rgba, np.uint8(0)),
-                    antialiased=False, rasterized=True, **options)
-    mesh.set_transform(ax.transData)
-    ax.add_collection(mesh, autolim=False)
-    return mesh
+    corners, rgba = np.nan_to_num(corners), np.where(shown[..., None], rgba, np.uint8(0))
+    meshes, depth = [], options.pop("zorder", 1)
+    for below, (places, colors) in enumerate(((corners, rgba), _in_blocks(ax, corners, rgba))):
+        if colors is None: continue
+        meshes.append(QuadMesh(places, array=colors, antialiased=False, rasterized=True, zorder=depth - below / 10, **options))
+        meshes[-1].set_transform(ax.transData)
+        ax.add_collection(meshes[-1], autolim=False)
+        if clip is not None: meshes[-1].set_clip_path(clip, ax.transData)
+    return meshes[0]
 
-# %% ../../nbs/40_plots.allsky.ipynb #aa849dab
+# %% ../../nbs/40_plots.allsky.ipynb #fee267df
+def _in_blocks(ax, corners, rgba):
+    "Corners and colours in blocks, where the smallest tenth of the shown pixels is under 1.1 pixels of the figure; else None."
+    shown = rgba[..., 3] > 0
+    if not shown.any(): return corners, None
+    scale = np.abs(np.diff(ax.transData.transform([[0.0, 0.0], [1.0, 1.0]]), axis=0))[0]
+    sides = [np.hypot(*(np.diff(corners, axis=axis) * scale)[:len(rgba), :rgba.shape[1]][shown].T) for axis in (0, 1)]
+    step = int(np.ceil(1.1 / max(np.percentile(np.minimum(*sides), 10), 0.01)))
+    if step == 1: return corners, None
+    step = min(step, *shown.shape)
+    rows, columns = (size // step for size in shown.shape)
+    blocks = rgba[:rows * step, :columns * step].reshape(rows, step, columns, step, 4)
+    mean = blocks.mean((1, 3)).round().astype(np.uint8)
+    mean[blocks[..., 3].min((1, 3)) < 255] = 0  # a block that is not whole may be torn
+    return corners[:rows * step + 1:step, :columns * step + 1:step], mean
+
+# %% ../../nbs/40_plots.allsky.ipynb #9bd8282c
 def sky_plane(
     azimuth, elevation,      # Directions, degrees
     azimuth_up: float = 0.0,  # Azimuth drawn upward, degrees east of north
 ):
-    "Place on the picture of the sky as seen from below: x to the right (west of what is up), y up, in degrees of zenith angle."
+    "Place on the picture of the sky as seen from below: x to the right, y up, in degrees of zenith angle."
     turn = np.deg2rad(np.asarray(azimuth) - azimuth_up)
     zenith_angle = 90 - np.asarray(elevation)
     return -zenith_angle * np.sin(turn), zenith_angle * np.cos(turn)
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #9fff64fd
 def azimuth_of_north(
     north,          # "geographic", "magnetic", or an azimuth in degrees
     skymap: xr.Dataset,  # Skymap; its station says where
@@ -160,13 +181,13 @@ def azimuth_of_north(
         raise AuroraError("north='magnetic' needs a time. Pass a frame with its time, or an azimuth in degrees.")
     return magnetic_north_azimuth(station_of(skymap), 110.0, skymap.valid_from if time is None else time)
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #7e51116a
 def frame_time(image):
     "The moment of a frame as datetime64, or None where it does not know."
     time = image.coords.get("time") if hasattr(image, "coords") else None
     return None if time is None else time.values.ravel()[0]
 
-# %% ../../nbs/40_plots.allsky.ipynb #36e9376a
+# %% ../../nbs/40_plots.allsky.ipynb #8f2a62c2
 def plot_fisheye(
     image,                          # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset | None = None,  # Where its pixels look; None draws the bare picture
@@ -181,7 +202,7 @@ def plot_fisheye(
 ):
     "Draw one frame with elevation rings and cardinal marks; returns the axes."
     import matplotlib.pyplot as plt
-    from matplotlib.patches import Circle
+    from matplotlib.path import Path
 
     picture = as_picture(image, skymap)
     if orient not in ("pixels", "sky"): raise AuroraError(f"orient={orient!r}: expected 'pixels' or 'sky'")
@@ -192,16 +213,17 @@ def plot_fisheye(
     ax.set(xticks=[], yticks=[], aspect="equal", facecolor="black")
     if orient == "sky":
         azimuth_up = azimuth_of_north(north, skymap, frame_time(image))
-        rgba = shades(picture, limits, skymap.elevation.values >= min_elevation_deg - 2, colors)  # the rest is cut round
-        mesh = draw_pixels(ax, *sky_plane(skymap.azimuth.values, skymap.elevation.values, azimuth_up), rgba)
-        mesh.set_clip_path(Circle((0, 0), 90 - min_elevation_deg, transform=ax.transData))
+        near = skymap.elevation.values >= min_elevation_deg - 2  # the rest is cut round
+        rgba = shades(picture, limits, near, colors)
+        place = sky_plane(skymap.azimuth.values, skymap.elevation.values, azimuth_up)
+        draw_pixels(ax, *place, rgba, clip=Path.circle((0, 0), 90 - min_elevation_deg))
         sky_rings(ax, rings_deg, label_color, {mark: 90 * step - azimuth_up for step, mark in enumerate("NESW")})
         if north == "magnetic": _mark(ax, 0, 84, "magnetic N", label_color, fontsize=7)
     else: _draw_stored(ax, shades(picture, limits, None, colors), skymap, rings_deg, label_color)
     if title := frame_title(image, skymap): ax.set_title(title, fontsize="medium")
     return ax
 
-# %% ../../nbs/40_plots.allsky.ipynb #534b1bcc
+# %% ../../nbs/40_plots.allsky.ipynb #ce32abff
 def frame_title(image, skymap=None) -> str:
     "Station and time of a frame, as far as it knows them."
     attrs = (image.attrs if isinstance(image, xr.Dataset | xr.DataArray) else {})
@@ -217,7 +239,7 @@ def _draw_stored(ax, rgba, skymap, rings_deg, color):
     azimuth, elevation = np.deg2rad(skymap.azimuth.values), skymap.elevation.values
     step = max(1, len(elevation) // 128)  # rings are smooth: every other pixel draws them as well
     x, y = (np.arange(0, size, step) for size in elevation.shape[::-1])
-    rings = ax.contour(x, y, elevation[::step, ::step], levels=sorted(rings_deg), colors=color, linewidths=0.6, alpha=0.5)
+    rings = ax.contour(x, y, elevation[::step, ::step], sorted(rings_deg), colors=color, linewidths=0.6, alpha=0.5)
     ax.clabel(rings, levels=[ring for ring in rings.levels if ring % 30 == 0], fmt="%g°", fontsize=7)
     lowest = elevation < max(10, np.nanmin(elevation) + 5)
     for mark, direction in zip("NESW", (0, 90, 180, 270)):
@@ -226,7 +248,7 @@ def _draw_stored(ax, rgba, skymap, rings_deg, color):
         row, column = np.unravel_index(np.nanargmax(off), off.shape)
         _mark(ax, column, row, mark, color)
 
-# %% ../../nbs/40_plots.allsky.ipynb #9627ce9b
+# %% ../../nbs/40_plots.allsky.ipynb #ef6be4ea
 def _mark(ax, x, y, text, color, **options):
     "A letter with a rim of the opposite shade, to be read on dark and bright sky."
     from matplotlib import patheffects
@@ -236,7 +258,7 @@ def _mark(ax, x, y, text, color, **options):
     ax.text(x, y, text, color=color, ha="center", va="center", **({"fontsize": 11, "fontweight": "bold"} | options),
             path_effects=[patheffects.withStroke(linewidth=2, foreground=rim)])
 
-
+# %% ../../nbs/40_plots.allsky.ipynb #271567da
 def sky_rings(
     ax,                 # Axes on the plane of `sky_plane`
     rings_deg=range(10, 90, 10),  # Elevations with a ring, degrees
@@ -250,9 +272,9 @@ def sky_rings(
     from matplotlib.patches import Circle
 
     for ring in (0, *rings_deg):
-        ax.add_patch(Circle((0, 0), 90 - ring, fill=False, ec=color, lw=linewidth * (1 if ring else 1.7), alpha=0.5 if ring else 1))
+        width, opacity = (linewidth, 0.5) if ring else (1.7 * linewidth, 1.0)
+        ax.add_patch(Circle((0, 0), 90 - ring, fill=False, ec=color, lw=width, alpha=opacity))
     for ring in set(labels_deg) & set(rings_deg):
         _mark(ax, *sky_plane(-135, ring), f"{ring}°", color, fontsize=7, fontweight="normal")
     for text, azimuth in (marks or {}).items(): _mark(ax, *sky_plane(azimuth, -6), text, color, **options)
     ax.set(xlim=(-102, 102), ylim=(-102, 102), aspect="equal", xticks=[], yticks=[])
-

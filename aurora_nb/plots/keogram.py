@@ -27,11 +27,11 @@ def time_columns(
     edges = np.insert(time, before + 1, time[before] + cadence)
     return np.append(edges, time[-1] + cadence), frame
 
-# %% ../../nbs/41_plots.keogram.ipynb #f307b754
+# %% ../../nbs/41_plots.keogram.ipynb #dabcb57d
 UP = {"magnetic_latitude": "AACGM latitude (°)", "latitude": "Latitude (°)", "longitude": "Longitude (°)",
       "elevation": "Elevation (°)", "position": "Position along the path"}
 
-
+# %% ../../nbs/41_plots.keogram.ipynb #e776c608
 def vertical(
     keogram: xr.Dataset,     # From `keogram`
     up: str | None = None,   # Name in `UP`; None is the latitude of the keogram's axis
@@ -50,7 +50,7 @@ def vertical(
         raise AuroraError(f"up={up!r} does not grow along this path. Draw it with up='position'.")
     return up, values
 
-
+# %% ../../nbs/41_plots.keogram.ipynb #958cc1c6
 def row_edges(
     values,  # Values at the middle of each row, growing or falling; NaN at the ends is left out by the caller
 ) -> np.ndarray:
@@ -59,11 +59,11 @@ def row_edges(
     around = np.concatenate([[2 * values[0] - values[1]], values, [2 * values[-1] - values[-2]]])
     return (around[1:] + around[:-1]) / 2
 
-# %% ../../nbs/41_plots.keogram.ipynb #d5ed7b93
+# %% ../../nbs/41_plots.keogram.ipynb #398e6930
 def plot_keogram(
     keogram: xr.Dataset,     # From `keogram`: brightness (time, position[, band])
     ax=None,                 # Axes to draw on; None makes a figure
-    up: str | None = None,   # "magnetic_latitude", "latitude", "longitude", "elevation" or "position"; None fits the axis
+    up: str | None = None,   # A name in `UP`; None is the latitude of the keogram's axis
     limits=None,             # (low, high) brightness; None takes percentiles
     colors=None,             # Colour map; None is `aurora_colors`
     local_time: bool = True,  # Write magnetic local time on top
@@ -87,7 +87,7 @@ def plot_keogram(
     if colorbar and brightness.ndim == 2: brightness_bar(ax, limits, colors, pad=0.02)
     return ax
 
-
+# %% ../../nbs/41_plots.keogram.ipynb #a8d4592e
 def _label_axes(ax, keogram, up):
     import matplotlib.dates as mdates
 
@@ -100,10 +100,11 @@ def _label_axes(ax, keogram, up):
     ax.set(ylabel=UP[up] + ends, xlabel=f"UTC, {np.datetime_as_string(keogram.time.values[0], unit='D')}")
     if up == "elevation":
         ax.set_yticks([-80, -60, -30, 0, 30, 60, 80], [10, 30, 60, 90, 60, 30, 10])
-    if keogram.attrs.get("poleward") == "down": ax.annotate("poleward", (0.01, 0.03), xycoords="axes fraction", color="white")
+    if keogram.attrs.get("poleward") == "down":
+        ax.annotate("poleward", (0.01, 0.03), xycoords="axes fraction", color="white")
     if station := keogram.attrs.get("station"): ax.set_title(station.upper(), loc="left", fontsize="medium")
 
-# %% ../../nbs/41_plots.keogram.ipynb #6b36d04c
+# %% ../../nbs/41_plots.keogram.ipynb #6c408287
 def local_time_axis(
     ax,                   # Axes of the keogram
     keogram: xr.Dataset,  # With magnetic_longitude and elevation along the path
@@ -120,6 +121,6 @@ def local_time_axis(
     top = ax.secondary_xaxis("top")
     minutes = np.round(marks * 60).astype(int) % 1440
     labels = [f"{minute // 60:02d}" if step >= 1 else f"{minute // 60:02d}:{minute % 60:02d}" for minute in minutes]
-    top.set_xticks(mdates.date2num(moments[0]) + np.interp(marks, hours, np.linspace(0, 1, 200)) * np.ptp(ax.get_xlim()), labels)
+    top.set_xticks(np.interp(marks, hours, mdates.date2num(moments)), labels)
     top.set_xlabel("Magnetic local time (h)")
     return top

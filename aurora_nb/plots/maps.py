@@ -34,12 +34,12 @@ def land_polygons(
     if not tolerance_deg: return polygons
     return shapely.simplify(polygons[shapely.area(polygons) > tolerance_deg**2], tolerance_deg)
 
-# %% ../../nbs/42_plots.maps.ipynb #67520253
+# %% ../../nbs/42_plots.maps.ipynb #8ce55a84
 def clipped_land(
     west: float, south: float, east: float, north: float,  # Window, degrees; west may be under -180 or east over 180
     tolerance_deg: float = 0.0,  # Detail that may be lost, degrees
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Land in a window: points (n, 2), where each ring starts, and whether the step to a point is a real coast, not a cut."
+    "Land in a window: points (n, 2), where each ring starts, and whether the step to a point is coast, not a cut."
     import shapely
 
     window, pieces = np.array([[west, south], [east, north]]), []
@@ -52,31 +52,31 @@ def clipped_land(
     pieces = shapely.segmentize(pieces[shapely.get_type_id(pieces) == 3], 2.0)  # degrees; cuts become curves
     if not len(pieces): return np.empty((0, 2)), np.empty(0, int), np.empty(0, bool)
     _, points, (starts, _) = shapely.to_ragged_array(pieces)
-    cuts = [(points[:, 0], edge) for edge in (west, east, -180, 180)] + [(points[:, 1], edge) for edge in (south, north, -90)]
+    cuts = [(points[:, 0], edge) for edge in (west, east, -180, 180)]
+    cuts += [(points[:, 1], edge) for edge in (south, north, -90)]
     coast = np.ones(len(points), bool)
     for values, edge in cuts:
         on_edge = abs(values - edge) < 1e-6
         coast[1:] &= ~(on_edge[1:] & on_edge[:-1])
     return points, starts[:-1], coast
 
-# %% ../../nbs/42_plots.maps.ipynb #6e6c7dfa
+# %% ../../nbs/42_plots.maps.ipynb #b911456e
 def _draw_land(ax, points, starts, coast, land_color, line_color):
     "Fill the rings and draw their coast, points being in the axes' own coordinates."
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    if not len(points): return []
-    codes = np.full(len(points), Path.LINETO, Path.code_type)
-    codes[starts] = Path.MOVETO
+    if not len(points): return []  # open sea
+    codes = np.where(np.isin(np.arange(len(points)), starts), Path.MOVETO, Path.LINETO).astype(Path.code_type)
     known = np.isfinite(points).all(axis=1)
     broken = ~(coast & known & np.roll(known, 1))  # lift the pen at cuts
     drawn = [PathPatch(Path(np.nan_to_num(points), np.where(broken, Path.MOVETO, codes).astype(Path.code_type)),
                        fill=False, ec=line_color, lw=0.6, zorder=2.5)]
     if land_color and known.all(): drawn.append(PathPatch(Path(points, codes), fc=land_color, lw=0, zorder=0.5))
-    for patch in drawn: ax.add_artist(patch).set_clip_path(ax.patch)
+    for patch in drawn: ax.add_artist(patch)
     return drawn
 
-
+# %% ../../nbs/42_plots.maps.ipynb #0ae62d78
 def map_window(
     ax,  # Map axes
 ) -> tuple[float, float, float, float]:
@@ -90,7 +90,8 @@ def map_window(
     south, north = np.nanmin(latitude[seen]) - 1, np.nanmax(latitude[seen]) + 1
     for pole in (-90, 90):
         x, y = ax.projection.transform_point(0.0, pole, flat)
-        if left <= x <= right and low <= y <= high: return (-180, -90, 180, north) if pole < 0 else (-180, south, 180, 90)
+        if not (left <= x <= right and low <= y <= high): continue
+        return (-180, -90, 180, north) if pole < 0 else (-180, south, 180, 90)
     middle = longitude[20, 20] if seen[20, 20] else 0.0
     offset = (longitude[seen] - middle + 180) % 360 - 180
     west, east = middle + offset.min() - 2, middle + offset.max() + 2
@@ -139,14 +140,14 @@ def map_axes(
     grid.xlabel_style = grid.ylabel_style = {"size": 8, "rotation": 0}
     return made
 
-# %% ../../nbs/42_plots.maps.ipynb #5ce3b0cc
+# %% ../../nbs/42_plots.maps.ipynb #20f4cd7e
 def _places(skymap, height_km):
     "Latitude and longitude (y, x) of a skymap at one height, made if it lacks that height."
     near = np.flatnonzero(np.isclose(skymap.height_km.values, height_km)) if skymap.latitude.ndim == 3 else []
     if not len(near): skymap, near = at_height(skymap, height_km), [0]
     return skymap.latitude.values[near[0]], skymap.longitude.values[near[0]]
 
-
+# %% ../../nbs/42_plots.maps.ipynb #e195b9d5
 def plot_map(
     image,                   # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset,      # Where its pixels look
@@ -163,43 +164,43 @@ def plot_map(
     picture = as_picture(image, skymap)
     inside = skymap.elevation.values >= min_elevation_deg
     if not hasattr(ax, "projection"):
-        ax = map_axes(skymap.station_latitude, skymap.station_longitude, _reach_km(skymap, height_km, min_elevation_deg), ax)
+        reach = _reach_km(skymap, height_km, min_elevation_deg)
+        ax = map_axes(skymap.station_latitude, skymap.station_longitude, reach, ax)
     latitude, longitude = _places(skymap, height_km)
     x, y, _ = np.moveaxis(ax.projection.transform_points(ccrs.PlateCarree(), longitude, latitude), -1, 0)
     x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
-    rgba = shades(picture, picture_limits(picture, limits, inside), skymap.elevation.values >= min_elevation_deg - 2, colors)
+    near = skymap.elevation.values >= min_elevation_deg - 2  # the rest is cut round
+    rgba = shades(picture, picture_limits(picture, limits, inside), near, colors)
     widest = (ax.projection.x_limits[1] - ax.projection.x_limits[0]) / 4
-    _cut_round(ax, draw_pixels(ax, x, y, rgba, zorder=1, widest=widest), skymap, height_km, min_elevation_deg, widest)
+    draw_pixels(ax, x, y, rgba, widest, _round_edge(ax, skymap, height_km, min_elevation_deg, widest))
     if mark_station: _mark_station(ax, skymap)
     ax.set_title(f"{frame_title(image, skymap)}  {height_km:g} km".strip(), fontsize="medium")
     return ax
 
-
-def _cut_round(ax, mesh, skymap, height_km, min_elevation_deg, widest):
-    "Cut the picture along the line of lowest elevation, where the map is not torn there."
+# %% ../../nbs/42_plots.maps.ipynb #e37573d1
+def _round_edge(ax, skymap, height_km, min_elevation_deg, widest):
+    "The line of lowest elevation on the map, where it is not torn there."
     import cartopy.crs as ccrs
     from matplotlib.path import Path
 
     ring = aer_to_geodetic(np.arange(0.0, 361.0, 2.0), min_elevation_deg, station_of(skymap), height_km)
     edge = ax.projection.transform_points(ccrs.PlateCarree(), ring[1], ring[0])[:, :2]
     if np.nanmax(abs(np.diff(edge, axis=0)), initial=np.inf if np.isnan(edge).any() else 0) < widest:
-        mesh.set_clip_path(Path(edge), ax.transData)
+        return Path(edge)
 
-
+# %% ../../nbs/42_plots.maps.ipynb #1795c16c
 def _mark_station(ax, skymap):
-    import cartopy.crs as ccrs
-
-    place = ax.projection.transform_point(skymap.station_longitude, skymap.station_latitude, ccrs.PlateCarree())
+    place = ax.projection.transform_point(skymap.station_longitude, skymap.station_latitude, ax.projection.as_geodetic())
     ax.plot(*place, "^", ms=5, mfc="tab:red", mec="white", mew=0.6, zorder=3)
 
-
+# %% ../../nbs/42_plots.maps.ipynb #ec503bd7
 def _reach_km(skymap, height_km, min_elevation_deg) -> float:
     "Ground distance of the lowest pixels drawn, with a little air."
     station = station_of(skymap)
     latitude, _ = aer_to_geodetic(0.0 if station.latitude < 0 else 180.0, min_elevation_deg, station, height_km)
     return 1.08 * 111.2 * abs(float(latitude) - station.latitude)
 
-# %% ../../nbs/42_plots.maps.ipynb #0d56f744
+# %% ../../nbs/42_plots.maps.ipynb #e11eef92
 def dial_place(
     magnetic_latitude,        # Degrees, either hemisphere
     magnetic_local_time_hours,  # Hours
@@ -210,16 +211,17 @@ def dial_place(
     distance = 90 - abs(np.asarray(magnetic_latitude))
     return -distance * np.sin(angle), distance * np.cos(angle)
 
-
+# %% ../../nbs/42_plots.maps.ipynb #f13b32db
 def dial_up(
     up,  # "noon", "midnight" or hours
 ) -> float:
     "MLT at the top of the dial, hours."
     named = {"noon": 12.0, "sunward": 12.0, "midnight": 0.0}
-    if isinstance(up, str) and up not in named: raise AuroraError(f"up={up!r}: expected one of {list(named)} or an MLT in hours")
+    if isinstance(up, str) and up not in named:
+        raise AuroraError(f"up={up!r}: expected one of {list(named)} or an MLT in hours")
     return named[up] if isinstance(up, str) else float(up)
 
-
+# %% ../../nbs/42_plots.maps.ipynb #f3158c7f
 def dial_axes(
     lowest_latitude: float = 50.0,  # Magnetic latitude of the rim, degrees; negative for the southern hemisphere
     up="noon",                      # At the top: "noon", "midnight", or an MLT in hours
@@ -233,7 +235,8 @@ def dial_axes(
     rim, top, sign = 90 - abs(lowest_latitude), dial_up(up), -1 if lowest_latitude < 0 else 1
     for distance in np.append(np.arange(10, rim - 1, 10), rim):
         ax.add_patch(Circle((0, 0), distance, fill=False, ec="0.5" if distance < rim else "0.2", lw=0.5, zorder=2))
-        ax.text(*dial_place(90 - distance, top + 1.5, top), f"{sign * (90 - distance):.0f}°", fontsize=7, color="0.3", zorder=4)
+        label = f"{sign * (90 - distance):.0f}°"
+        ax.text(*dial_place(90 - distance, top + 1.5, top), label, fontsize=7, color="0.3", zorder=4)
     for hour in range(0, 24, 3):
         ax.plot(*dial_place([85, 90 - rim], hour, top), color="0.5", lw=0.5, zorder=2)
         ax.text(*dial_place(90 - 1.07 * rim, hour, top), f"{hour:02d}", ha="center", va="center", fontsize=10)
@@ -266,7 +269,7 @@ def add_magnetic_coastline(
     points = np.stack(dial_place(latitude, magnetic_local_time(longitude, time), up), axis=1)
     return _draw_land(ax, points, starts, coast, None, line_color)
 
-# %% ../../nbs/42_plots.maps.ipynb #dbfac612
+# %% ../../nbs/42_plots.maps.ipynb #639a086a
 def plot_magnetic_polar(
     image,                  # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset,     # Where its pixels look
@@ -291,7 +294,7 @@ def plot_magnetic_polar(
     sign = -1 if np.nanmean(latitude) < 0 else 1
     if not hasattr(ax, "dial"): ax = dial_axes(sign * abs(lowest_latitude), up, ax)
     x, y = dial_place(latitude, hours, ax.dial[1])
-    draw_pixels(ax, x, y, shades(picture, picture_limits(picture, limits, inside), inside, colors), zorder=1)
+    draw_pixels(ax, x, y, shades(picture, picture_limits(picture, limits, inside), inside, colors))
     if coastline: add_magnetic_coastline(ax, time, height_km)
     ax.set_title(f"{frame_title(image, skymap)}  {height_km:g} km".strip(), fontsize="medium")
     return ax

@@ -31,7 +31,7 @@ def bin_steps(
     width = middles[1] - middles[0]
     return np.append(middles - width / 2, middles[-1] + width / 2)
 
-# %% ../../nbs/43_plots.occurrence.ipynb #e5b97e88
+# %% ../../nbs/43_plots.occurrence.ipynb #4ddbdb90
 def plot_local_time(
     rates: xr.Dataset,     # rate, lower, upper, usable_count over local_time, and over one dimension more or none
     ax=None,               # Axes for the curve; the exposure is put below it. None makes a figure
@@ -59,7 +59,7 @@ def plot_local_time(
     _label_local_time(ax, below, rates, edges, other is not None and len(chosen) > 1)
     return ax, below
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #1c6fdcd7
 def _curves(rates, curves):
     "Name of the other dimension and what is drawn of it."
     others = [name for name in rates.rate.dims if name != "local_time"]
@@ -69,7 +69,7 @@ def _curves(rates, curves):
         raise AuroraError(f"found {len(chosen)} curves over {others}, expected at most 7. Name some with curves=[...].")
     return others[0], chosen
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #3802418a
 def _label_local_time(ax, below, rates, edges, legend):
     hours = np.arange(np.ceil(edges[0] / 3) * 3, edges[-1] + 1e-9, 3)
     below.set(xlabel="Magnetic local time (h)", ylabel="Usable\nframes", xlim=(edges[0], edges[-1]))
@@ -80,7 +80,7 @@ def _label_local_time(ax, below, rates, edges, legend):
     below.text(0.995, 0.9, f"bins of {rates.attrs.get('bin_minutes', 60 * (edges[1] - edges[0])):g} min",
                transform=below.transAxes, ha="right", va="top", fontsize="x-small")
 
-# %% ../../nbs/43_plots.occurrence.ipynb #a27f390e
+# %% ../../nbs/43_plots.occurrence.ipynb #f3ab0a4e
 def sky_cell_outlines(
     cells: xr.Dataset,          # From `equal_area_cells`
     azimuth_up: float = 0.0,    # Azimuth drawn upward, degrees
@@ -93,11 +93,11 @@ def sky_cell_outlines(
     around = np.concatenate([azimuth, azimuth[:, ::-1]], axis=1), np.concatenate([low, high], axis=1)
     return np.stack(sky_plane(*around, azimuth_up), axis=-1)
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #3e09e39e
 def magnetic_cell_outlines(
     cells: xr.Dataset,  # From `magnetic_cells`
 ) -> np.ndarray:
-    "Outlines of the cells in degrees (x, y) on a flat map: y magnetic latitude, x degrees east of the middle, shortened there."
+    "Outlines of the cells on a flat map, degrees: y magnetic latitude, x east of the middle, shortened there."
     middle = cells.magnetic_longitude.values
     origin = np.degrees(np.angle(np.exp(1j * np.radians(middle)).mean()))
     west = (cells.magnetic_longitude_edges.values[:, 0] - origin + 180) % 360 - 180
@@ -106,7 +106,7 @@ def magnetic_cell_outlines(
     south, north = cells.magnetic_latitude_edges.values.T
     return np.stack([np.stack([west, east, east, west], 1) * shorter, np.stack([south, south, north, north], 1)], axis=-1)
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #62868e9b
 def azimuth_of_magnetic_north(
     cells: xr.Dataset,             # Sky cells
     azimuth: float | None = None,  # What the caller says; wins
@@ -114,8 +114,8 @@ def azimuth_of_magnetic_north(
     "Azimuth of magnetic north for these sky cells, degrees."
     if azimuth is not None: return float(azimuth)
     if cells.attrs.get("north") == "magnetic": return float(cells.north_azimuth_deg)
-    raise AuroraError("these cells do not know magnetic north. Make them with equal_area_cells(skymap, north='magnetic'), "
-                      "or pass north_azimuth_deg=magnetic_north_azimuth(station, height_km, time).")
+    raise AuroraError("these cells do not know magnetic north. "
+                      "Make them with equal_area_cells(skymap, north='magnetic'), or pass north_azimuth_deg=magnetic_north_azimuth(station, height_km, time).")
 
 # %% ../../nbs/43_plots.occurrence.ipynb #98b130f4
 def poleward_marks(
@@ -131,7 +131,7 @@ def _is_southern(cells, southern):
     try: return find_station(cells.attrs.get("station", "")).latitude < 0
     except AuroraError as error: raise AuroraError(f"{error} Or say southern=True or False.") from error
 
-# %% ../../nbs/43_plots.occurrence.ipynb #09031ded
+# %% ../../nbs/43_plots.occurrence.ipynb #e568abd0
 def draw_cells(
     ax,               # Axes to draw on
     outlines,         # (cell, point, 2), see `sky_cell_outlines`
@@ -150,7 +150,7 @@ def draw_cells(
     ax.add_collection(drawn)
     return drawn
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #eefe8c01
 def _panel_frame(ax, cells, southern):
     "Rings or latitudes, and the marks, of one panel."
     up, down = poleward_marks(southern)
@@ -200,14 +200,15 @@ def plot_occurrence_panels(
     brightness_bar(list(axs.ravel()), limits, colors, "Occurrence rate", shrink=0.6, aspect=30, pad=0.015)
     return axs
 
-# %% ../../nbs/43_plots.occurrence.ipynb #96f9819f
+# %% ../../nbs/43_plots.occurrence.ipynb #3f059cc8
 def _checked_panels(rates, cells, north_azimuth_deg):
     "Number of panels and outlines of the cells, or an `AuroraError`."
     if rates.rate.dims != ("local_time", "cell_index") or rates.sizes["cell_index"] != cells.sizes["cell_index"]:
-        raise AuroraError(f"found rate{rates.rate.dims} of {dict(rates.sizes)} and {cells.sizes['cell_index']} cells, expected "
-                          "rate(local_time, cell_index) of the same cells. Make the rates with occurrence_map(..., cells=cells).")
+        raise AuroraError(f"found rate{rates.rate.dims} of {dict(rates.sizes)} and {cells.sizes['cell_index']} cells, "
+                          "expected rate(local_time, cell_index) of the same cells. "
+                          "Make the rates with occurrence_map(..., cells=cells).")
     if rates.sizes["local_time"] > 48:
-        raise AuroraError(f"found {rates.sizes['local_time']} bins, expected at most 48 panels. Count with local_time_bins=24.")
+        raise AuroraError(f"found {rates.sizes['local_time']} bins, expected at most 48. Count with local_time_bins=24.")
     if cells.attrs.get("kind", "sky") == "magnetic": return rates.sizes["local_time"], magnetic_cell_outlines(cells)
     return rates.sizes["local_time"], sky_cell_outlines(cells, azimuth_of_magnetic_north(cells, north_azimuth_deg))
 
@@ -224,21 +225,21 @@ def _panel_title(ax, one, width):
     if seen: return
     ax.collections[0].set(array=None, facecolor="0.93", edgecolor="0.6", hatch="////", lw=0)
 
-# %% ../../nbs/43_plots.occurrence.ipynb #039f19ab
+# %% ../../nbs/43_plots.occurrence.ipynb #ea344275
 def dial_rates(
     rates: xr.Dataset,  # auroral_count, usable_count over local_time and cell_index
     cells: xr.Dataset,  # From `magnetic_cells`
 ) -> xr.Dataset:
     "Rate and usable_count over local_time and magnetic_latitude: cells of one latitude added up."
     if cells.attrs.get("kind") != "magnetic" or rates.attrs.get("local_time", "cell") != "cell":
-        raise AuroraError("the dial needs cells of magnetic_cells counted with local_time='cell', each at its own local time")
+        raise AuroraError("the dial needs cells of magnetic_cells counted with local_time='cell'")
     usable = rates.usable_count.broadcast_like(rates.rate)
-    sums = xr.Dataset({"auroral_count": rates.auroral_count, "usable_count": usable}).drop_vars("magnetic_latitude", errors="ignore")
-    sums = sums.assign_coords(magnetic_latitude=("cell_index", cells.magnetic_latitude.values))
+    sums = xr.Dataset({"auroral_count": rates.auroral_count, "usable_count": usable})
+    sums = sums.drop_vars("magnetic_latitude", errors="ignore").assign_coords(magnetic_latitude=("cell_index", cells.magnetic_latitude.values))
     sums = sums.groupby("magnetic_latitude").sum("cell_index")
     return sums.assign(rate=sums.auroral_count / sums.usable_count.where(sums.usable_count > 0))
 
-
+# %% ../../nbs/43_plots.occurrence.ipynb #21eb94b2
 def plot_occurrence_polar(
     rates: xr.Dataset,      # From `occurrence_map` on magnetic cells
     cells: xr.Dataset,      # From `magnetic_cells`
