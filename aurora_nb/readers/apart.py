@@ -48,7 +48,7 @@ def _answer(found, pixels):
     return {"time": np.asarray(scan.time, "M8[ns]").astype("i8").tolist(), "shape": [int(size) for size in scan.shape],
             "dtype": dtype.str, "attrs": scan.attrs, "problems": list(scan.problems)}, memoryview(image).cast("B") if pixels else image
 
-# %% ../../nbs/08_readers.apart.ipynb #d7ceef32
+# %% ../../nbs/08_readers.apart.ipynb #784c98a8
 class Helper:
     "A process that reads files for us."
     def __init__(self):
@@ -59,7 +59,7 @@ class Helper:
     def ask(self, reader, path, pixels, allocate=np.empty):
         "FileFrames (or FileScan without `pixels`) of a file; FileProblem, and no helper any more, where it dies."
         request = [type(reader).__module__, type(reader).__qualname__, vars(reader), str(path), pixels]
-        seconds = setting("reader_seconds", None, 300.0)
+        seconds = setting("reader_seconds", None, 60.0)
         stop = threading.Timer(seconds, self.process.kill)
         stop.start()
         try:
