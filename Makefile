@@ -22,10 +22,15 @@ export MPLBACKEND ?= Agg
 	@touch $@
 
 tour: .venv/ready
-	$(BIN)/aurora_nb tour $(FOLDER)
+	@echo "Running nbs/tutorials/00_tour.ipynb on $(or $(FOLDER),data_samples/gill); about a minute"
+	@mkdir -p tour
+	AURORA_NB_TOUR_INPUT="$(if $(FOLDER),$(abspath $(FOLDER)),../../data_samples/gill)" AURORA_NB_TOUR_FOLDER="$(CURDIR)/tour" \
+	    $(BIN)/jupyter nbconvert --to notebook --execute --log-level WARN --output-dir tour nbs/tutorials/00_tour.ipynb
+	@ls tour
+	@echo "Figures, the table and the executed notebook are in tour/. Open it in JupyterLab with: make lab"
 
 lab: .venv/ready
-	$(BIN)/jupyter lab nbs/tutorials/00_tour.ipynb
+	$(BIN)/jupyter lab nbs/tutorials/00_tour.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: .venv/ready
 	@sh tests/system_packages.sh chromium
@@ -35,7 +40,8 @@ bench: .venv/ready .venv-peers/ready
 	$(BIN)/python tests/benchmarks/run.py
 
 readme: .venv/ready
-	$(BIN)/python -c 'from aurora_nb.dev import write_readme; write_readme()'
+	$(BIN)/python -c 'from aurora_nb.dev import stack_pictures, write_readme; write_readme(); stack_pictures( \
+	    ["tour/one_frame.png", "tour/keogram.png", "tour/occurrence_by_hour.png"], "nbs/images/tour.png")'
 
 clean:
 	rm -rf .venv .venv-peers tour bench test-output

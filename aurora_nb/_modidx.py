@@ -26,6 +26,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'aurora_nb.dev.notebook_faults': ('dev.html#notebook_faults', 'aurora_nb/dev.py'),
                                'aurora_nb.dev.readme_text': ('dev.html#readme_text', 'aurora_nb/dev.py'),
                                'aurora_nb.dev.shrink_pictures': ('dev.html#shrink_pictures', 'aurora_nb/dev.py'),
+                               'aurora_nb.dev.stack_pictures': ('dev.html#stack_pictures', 'aurora_nb/dev.py'),
                                'aurora_nb.dev.version_faults': ('dev.html#version_faults', 'aurora_nb/dev.py'),
                                'aurora_nb.dev.write_readme': ('dev.html#write_readme', 'aurora_nb/dev.py')},
             'aurora_nb.explorers.canvas': { 'aurora_nb.explorers.canvas.FrameCanvas': ( 'explorers.canvas.html#framecanvas',

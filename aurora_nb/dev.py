@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MACHINE_PATH', 'module_numbers', 'imported_modules', 'floor_faults', 'name_faults', 'version_faults',
-           'notebook_faults', 'shrink_pictures', 'readme_text', 'write_readme']
+           'notebook_faults', 'shrink_pictures', 'readme_text', 'write_readme', 'stack_pictures']
 
 # %% ../nbs/95_dev.ipynb #6e06b88b
 import ast
@@ -96,7 +96,7 @@ def version_faults(
              "requires-python in pyproject.toml": (pyproject["requires-python"], f">={settings['min_python']}")}
     return [f"{what} is {found}, settings.ini says {said}" for what, (found, said) in pairs.items() if found != said]
 
-# %% ../nbs/95_dev.ipynb #ed439d31
+# %% ../nbs/95_dev.ipynb #43df8e1d
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|tmp|work|Users)/[\w.-]+")
 
 
@@ -112,7 +112,7 @@ def notebook_faults(
     checks = {f"{len(cells)} cells, at most {max_cells}": len(cells) > max_cells,
               f"{len(text.encode())} bytes, at most {max_bytes}": len(text.encode()) > max_bytes,
               "no H1 with a '> ' line in the first cell": not re.match(r"# .+\n+> .+", first),
-              "a star import": re.search(r"^from .+ import \*", _sources(notebook), re.M),
+              "a star import": re.search(r"^from (?!aurora_nb\.all\b).+ import \*", _sources(notebook), re.M),
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
 
@@ -145,7 +145,7 @@ def shrink_pictures(
             if "image/png" in data: data["image/png"] = _small_png(data["image/png"], colors, widest)
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
-# %% ../nbs/95_dev.ipynb #b0b4acc1
+# %% ../nbs/95_dev.ipynb #c11746b2
 def readme_text(
     project=".",  # Folder with nbs/index.ipynb
 ) -> str:
@@ -164,3 +164,19 @@ def write_readme(
 ):
     "Write README.md from `nbs/index.ipynb`."
     Path(project, "README.md").write_text(readme_text(project), encoding="utf-8")
+
+
+def stack_pictures(
+    pictures,          # Paths of pictures, from top to bottom
+    path,              # PNG to write
+    width: int = 900,  # Pixels
+):
+    "Write pictures of one width below one another, with a palette: the picture of the tour in the README."
+    from PIL import Image
+    parts = [Image.open(each).convert("RGB") for each in pictures]
+    parts = [part.resize((width, round(part.height * width / part.width)), Image.Resampling.LANCZOS) for part in parts]
+    whole, top = Image.new("RGB", (width, sum(part.height for part in parts)), "white"), 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    whole.quantize(128, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
