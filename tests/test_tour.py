@@ -59,7 +59,7 @@ def test_themis_pgm_without_a_skymap(shared_data):
 def test_dasc_with_azimuth_and_elevation(shared_data):
     _, said = run_tour("dasc_fits", FOLDER=repr(str(shared_data / "dasc_fits")), LAG=repr("13s"),
                        CONDITIONS="dict(max_starless_fraction=None)")
-    assert "4 frames of pkr, 512 x 512" in said and "skymap of pkr" in said
+    assert "2 frames of pkr, 512 x 512" in said and "skymap of pkr" in said
 
 
 def test_longyearbyen_pictures(shared_data):

@@ -269,7 +269,7 @@ def add_magnetic_coastline(
     points = np.stack(dial_place(latitude, magnetic_local_time(longitude, time), up), axis=1)
     return _draw_land(ax, points, starts, coast, None, line_color)
 
-# %% ../../nbs/42_plots.maps.ipynb #639a086a
+# %% ../../nbs/42_plots.maps.ipynb #39c1e0bd
 def plot_magnetic_polar(
     image,                  # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset,     # Where its pixels look
@@ -294,7 +294,19 @@ def plot_magnetic_polar(
     sign = -1 if np.nanmean(latitude) < 0 else 1
     if not hasattr(ax, "dial"): ax = dial_axes(sign * abs(lowest_latitude), up, ax)
     x, y = dial_place(latitude, hours, ax.dial[1])
-    draw_pixels(ax, x, y, shades(picture, picture_limits(picture, limits, inside), inside, colors))
+    near = skymap.elevation.values >= min_elevation_deg - 2  # the rest is cut round
+    rgba = shades(picture, picture_limits(picture, limits, inside), near, colors)
+    draw_pixels(ax, x, y, rgba, clip=_dial_edge(ax, skymap, time, height_km, min_elevation_deg))
     if coastline: add_magnetic_coastline(ax, time, height_km)
     ax.set_title(f"{frame_title(image, skymap)}  {height_km:g} km".strip(), fontsize="medium")
     return ax
+
+
+def _dial_edge(ax, skymap, time, height_km, min_elevation_deg):
+    "The line of lowest elevation on the dial; None where AACGM is not defined all along it."
+    from matplotlib.path import Path
+
+    ring = aer_to_geodetic(np.arange(0.0, 361.0, 2.0), min_elevation_deg, station_of(skymap), height_km)
+    latitude, longitude = magnetic_coordinates(*ring, height_km, time)
+    edge = np.stack(dial_place(latitude, magnetic_local_time(longitude, time), ax.dial[1]), axis=-1)
+    return Path(edge) if np.isfinite(edge).all() else None

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OKABE_ITO', 'LINE_STYLES', 'bin_steps', 'plot_local_time', 'sky_cell_outlines', 'magnetic_cell_outlines',
-           'azimuth_of_magnetic_north', 'poleward_marks', 'draw_cells', 'plot_occurrence_panels', 'dial_rates',
-           'plot_occurrence_polar']
+           'azimuth_of_magnetic_north', 'poleward_marks', 'rate_limits', 'draw_cells', 'plot_occurrence_panels',
+           'dial_rates', 'plot_occurrence_polar']
 
 # %% ../../nbs/43_plots.occurrence.ipynb #ace2e119
 import numpy as np
@@ -69,10 +69,10 @@ def _curves(rates, curves):
         raise AuroraError(f"found {len(chosen)} curves over {others}, expected at most 7. Name some with curves=[...].")
     return others[0], chosen
 
-# %% ../../nbs/43_plots.occurrence.ipynb #3802418a
+# %% ../../nbs/43_plots.occurrence.ipynb #14fb8ef5
 def _label_local_time(ax, below, rates, edges, legend):
     hours = np.arange(np.ceil(edges[0] / 3) * 3, edges[-1] + 1e-9, 3)
-    below.set(xlabel="Magnetic local time (h)", ylabel="Usable\nframes", xlim=(edges[0], edges[-1]))
+    below.set(xlabel="Magnetic local time (h)", ylabel="Usable\nframes", xlim=(edges[0], edges[-1]), ylim=(0, None))
     below.set_xticks(hours, [f"{hour % 24:02.0f}" for hour in hours])
     ax.set(ylabel="Occurrence rate", ylim=(0, None))
     ax.tick_params(labelbottom=False)
@@ -131,6 +131,14 @@ def _is_southern(cells, southern):
     try: return find_station(cells.attrs.get("station", "")).latitude < 0
     except AuroraError as error: raise AuroraError(f"{error} Or say southern=True or False.") from error
 
+# %% ../../nbs/43_plots.occurrence.ipynb #d9b62889
+def rate_limits(
+    rate,  # Rates of any shape; NaN is not observed
+) -> tuple[float, float]:
+    "0 and the highest rate; 0 and 1 where nothing was seen."
+    highest = float(np.max(rate, where=np.isfinite(rate), initial=0.0))
+    return 0.0, highest or 1.0
+
 # %% ../../nbs/43_plots.occurrence.ipynb #e568abd0
 def draw_cells(
     ax,               # Axes to draw on
@@ -170,7 +178,7 @@ def _panel_frame(ax, cells, southern):
         ax.text(x, y, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=6.5)
     ax.set_frame_on(cells.attrs.get("kind", "sky") != "sky")
 
-# %% ../../nbs/43_plots.occurrence.ipynb #296d664a
+# %% ../../nbs/43_plots.occurrence.ipynb #5a410b5b
 def plot_occurrence_panels(
     rates: xr.Dataset,      # rate, usable_count, nights over local_time and cell_index, from `occurrence_map`
     cells: xr.Dataset,      # The cells: equal_area_cells(..., north="magnetic") or magnetic_cells
@@ -185,11 +193,12 @@ def plot_occurrence_panels(
     import matplotlib.pyplot as plt
 
     bins, outlines = _checked_panels(rates, cells, north_azimuth_deg)
+    columns = min(columns, bins)
     rows = -(-bins // columns)
     figure = plt.figure(figsize=(1.75 * columns + 1, 2.2 * rows), layout="constrained") if figure is None else figure
     if figure.get_layout_engine() is not None: figure.get_layout_engine().set(h_pad=0.08)
     axs = figure.subplots(rows, columns, squeeze=False)
-    limits = (0.0, float(np.nanmax(rates.rate, initial=1e-3))) if limits is None else limits
+    limits = rate_limits(rates.rate.values) if limits is None else limits
     southern, width = _is_southern(cells, southern), rates.attrs.get("bin_minutes", 1440 / bins) / 60
     for number, ax in enumerate(axs.ravel()):
         if number >= bins: ax.set_axis_off(); continue
@@ -200,7 +209,7 @@ def plot_occurrence_panels(
     brightness_bar(list(axs.ravel()), limits, colors, "Occurrence rate", shrink=0.6, aspect=30, pad=0.015)
     return axs
 
-# %% ../../nbs/43_plots.occurrence.ipynb #3f059cc8
+# %% ../../nbs/43_plots.occurrence.ipynb #35e0b2ba
 def _checked_panels(rates, cells, north_azimuth_deg):
     "Number of panels and outlines of the cells, or an `AuroraError`."
     if rates.rate.dims != ("local_time", "cell_index") or rates.sizes["cell_index"] != cells.sizes["cell_index"]:
@@ -219,8 +228,10 @@ def _panel_title(ax, one, width):
 
     start, end = (float(one.local_time) + side * width / 2 for side in (-1, 1))
     seen = int(one.usable_count.max())
-    nights = f", {int(one.nights.max())} nights" if "nights" in one else ""
-    ax.set_title(f"{clock(start)}–{clock(end)} MLT\n" + (f"{seen} frames{nights}" if seen else "not observed"),
+    def counted(number, word): return f"{number} {word}" + "s" * (number != 1)
+
+    nights = f", {counted(int(one.nights.max()), 'night')}" if "nights" in one else ""
+    ax.set_title(f"{clock(start)}–{clock(end)} MLT\n" + (counted(seen, "frame") + nights if seen else "not observed"),
                  fontsize=7.5, pad=11)
     if seen: return
     ax.collections[0].set(array=None, facecolor="0.93", edgecolor="0.6", hatch="////", lw=0)
@@ -239,7 +250,7 @@ def dial_rates(
     sums = sums.groupby("magnetic_latitude").sum("cell_index")
     return sums.assign(rate=sums.auroral_count / sums.usable_count.where(sums.usable_count > 0))
 
-# %% ../../nbs/43_plots.occurrence.ipynb #21eb94b2
+# %% ../../nbs/43_plots.occurrence.ipynb #a2a33b42
 def plot_occurrence_polar(
     rates: xr.Dataset,      # From `occurrence_map` on magnetic cells
     cells: xr.Dataset,      # From `magnetic_cells`
@@ -261,7 +272,7 @@ def plot_occurrence_polar(
     rim = np.concatenate([np.full(8, -half), np.full(8, half)]) + latitude[:, None]
     outlines = np.stack(np.broadcast_arrays(*dial_place(rim[None], hours, top)), -1).reshape(-1, 16, 2)
     rate = found.rate.transpose("local_time", "magnetic_latitude").values
-    limits = (0.0, float(np.nanmax(rate, initial=1e-3))) if limits is None else limits
+    limits = rate_limits(rate) if limits is None else limits
     draw_cells(ax, outlines, rate.ravel(), limits, colors)
     brightness_bar(ax, limits, colors, "Occurrence rate", shrink=0.7, pad=0.02)
     return ax
