@@ -6,7 +6,6 @@ pixels and save it. Seconds are of processor time, the shortest of three: drawin
 import io
 import tempfile
 import time
-from pathlib import Path
 
 import matplotlib
 from bench_reading import minute_file, source_frames
