@@ -6,7 +6,7 @@
 __all__ = ['NO_MAP', 'night_facts', 'moment_text', 'sample_pixels', 'middle_column', 'night_keogram', 'NightState',
            'night_station', 'draw_night', 'frame_controls', 'limit_controls', 'NightExplorer']
 
-# %% ../../nbs/85_explorers.night.ipynb #45b952c6
+# %% ../../nbs/85_explorers.night.ipynb #05580c42
 from html import escape
 
 import ipywidgets as W
@@ -15,12 +15,11 @@ import pandas as pd
 import xarray as xr
 
 from ..core import AuroraError, progress
-from .canvas import stretch_limits
 from .panels import fisheye_panel, keogram_panel, map_panel, map_reach_km
 from .state import FrameReader, FrameState
 from ..geometry.geomagnetic import magnetic_coordinates, magnetic_local_time
 from ..geometry.skymap import match_skymap, station_of
-from ..plots.allsky import plot_fisheye
+from ..plots.allsky import picture_limits, plot_fisheye
 from ..plots.keogram import plot_keogram
 from ..plots.maps import map_axes, plot_map
 from ..processing.keogram import keogram as make_keogram  # the name is that of its result here
@@ -100,7 +99,7 @@ def night_keogram(
         except Exception: unread += int(stop - start)  # any reader, any error; told when the frame comes into view
     return whole.assign(brightness=(whole.brightness.dims, values)).assign_attrs(unread=unread)
 
-# %% ../../nbs/85_explorers.night.ipynb #4e41d3a4
+# %% ../../nbs/85_explorers.night.ipynb #30767657
 class NightState(FrameState):
     "A night, the moment in view, and how bright it is shown."
     def __init__(self,
@@ -118,7 +117,7 @@ class NightState(FrameState):
         self.facts = night_facts(frames, self.station, conditions, height_km)
         self.inside = np.s_[:] if skymap is None else self.skymap.elevation.values >= 10
         self.sample = sample_pixels(self.read, self.inside)
-        self.limits = stretch_limits(self.sample)
+        self.limits = picture_limits(self.sample)
         for name, value in traits.items(): setattr(self, name, value)
 
     @property
@@ -139,7 +138,7 @@ class NightState(FrameState):
 
     def fit_limits(self):
         "Take black and white from the frame in view instead of the night."
-        self.limits = stretch_limits(self.image[self.inside])
+        self.limits = picture_limits(self.image[self.inside])
 
 
 def night_station(
@@ -173,7 +172,7 @@ def draw_night(
     plt.close(figure)
     return figure
 
-# %% ../../nbs/85_explorers.night.ipynb #8a635774
+# %% ../../nbs/85_explorers.night.ipynb #f5983ee2
 def frame_controls(
     state: FrameState,  # State whose `index` they move
 ) -> list:
@@ -190,7 +189,7 @@ def limit_controls(
     state: NightState,  # State whose `limits` they move
 ) -> list:
     "Slider for black and white, and a button that takes them from the frame in view."
-    lowest, highest = stretch_limits(state.sample, 0, 99.99)
+    lowest, highest = picture_limits(state.sample, percentiles=(0, 99.99))
     slider = W.FloatRangeSlider(value=state.limits, min=min(lowest, state.limits[0]), max=max(highest, state.limits[1]),
                                 step=(highest - lowest) / 500, description="brightness", readout_format=".4g",
                                 layout=W.Layout(width="600px"))

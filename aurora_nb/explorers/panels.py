@@ -6,17 +6,16 @@
 __all__ = ['pixel_table', 'FramePanel', 'panel_grid', 'fisheye_panel', 'map_reach_km', 'map_panel', 'keogram_picture',
            'keogram_panel']
 
-# %% ../../nbs/81_explorers.panels.ipynb #169266d8
+# %% ../../nbs/81_explorers.panels.ipynb #4e4d07da
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from .canvas import FrameCanvas, overlay_axes, overlay_png, palette_bytes
-from ..geometry.skymap import aer_to_geodetic, direction_vectors, nearest_pixels, station_of
+from ..geometry.skymap import aer_to_geodetic, direction_vectors, geodetic_to_aer, nearest_pixels, station_of
 from ..plots.allsky import aurora_colors, plot_fisheye
 from ..plots.keogram import plot_keogram, row_edges, time_columns, vertical
 from ..plots.maps import add_coastline
-from ..processing.keogram import geodetic_to_aer
 from ..stations import Station
 
 # %% ../../nbs/81_explorers.panels.ipynb #c336c76b

@@ -48,18 +48,19 @@ def as_picture(
                           "Open the skymap that was made for this camera and season.")
     return pixels
 
-# %% ../../nbs/40_plots.allsky.ipynb #94af869a
+# %% ../../nbs/40_plots.allsky.ipynb #550cf24d
 def picture_limits(
-    picture,       # (y, x) or (y, x, 3)
+    picture,       # (y, x) or (y, x, 3), or pixels of any shape
     limits=None,   # (low, high) brightness; None takes percentiles
     inside=None,   # Pixels that count, booleans (y, x)
-    percentiles=(1.0, 99.5),  # Of the pixels that count
+    percentiles=(1.0, 99.5),  # Of the pixels that count and are finite
 ) -> tuple[float, float]:
-    "Brightness drawn darkest and brightest."
+    "Brightness drawn darkest and brightest; 0 and 1 where no pixel is finite."
     if limits is not None: return float(limits[0]), float(limits[1])
     if picture.ndim == 3 and picture.dtype == np.uint8: return 0.0, 255.0
     chosen = picture if inside is None else picture[inside]
-    low, high = np.nanpercentile(chosen, percentiles) if np.isfinite(chosen).any() else (0.0, 1.0)
+    chosen = chosen[np.isfinite(chosen)]
+    low, high = np.percentile(chosen, percentiles) if chosen.size else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1.0
 
 # %% ../../nbs/40_plots.allsky.ipynb #bcebc345

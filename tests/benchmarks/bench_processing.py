@@ -10,7 +10,7 @@ from aurora_nb.geometry.lens import lens_for_sky
 from aurora_nb.geometry.skymap import skymap_from_lens
 from aurora_nb.processing.difference import difference_mask
 from aurora_nb.processing.keogram import keogram
-from aurora_nb.processing.quality import starless_fraction, sun_moon
+from aurora_nb.processing.quality import sun_moon
 from aurora_nb.processing.stretch import sky_disc, stretch
 
 
@@ -41,8 +41,6 @@ def rows() -> Iterator[Row]:
     season = np.datetime64("2014-01-01", "ns") + np.arange(250_000) * np.timedelta64(1, "m")
     ours, _ = best_of(lambda: sun_moon(season, "gill"))
     yield Row("Sun and Moon at 250 000 moments", ours, _astropy(season[::25]) * 25, "astropy, 10 000 moments x 25", ">= 4")
-    ours, _ = best_of(lambda: starless_fraction(image[:20], cells.cell.values), 2)
-    yield Row("stars in a frame", ours / 20, ours / 20, "itself", note=f"{50 * ours:.1f} ms a frame")
 
 
 def _astropy(time) -> float:
