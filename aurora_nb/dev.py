@@ -116,7 +116,7 @@ def notebook_faults(
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
 
-# %% ../nbs/95_dev.ipynb #b30a0323
+# %% ../nbs/95_dev.ipynb #27b8b473
 def _small_png(png, colors, widest):
     "The picture, narrower and with a palette, or as it was where that is smaller."
     import base64
@@ -133,7 +133,7 @@ def _small_png(png, colors, widest):
 
 def shrink_pictures(
     notebook,            # Path of an .ipynb with saved outputs; changed in place
-    colors: int = 128,   # Of the palette
+    colors: int = 256,   # Of the palette, at most 256
     widest: int = 1500,  # Pixels; wider pictures are halved, or more
 ):
     "Give the saved pictures of a notebook a palette, so that it stays under the size that `notebook_faults` allows."
@@ -145,7 +145,7 @@ def shrink_pictures(
             if "image/png" in data: data["image/png"] = _small_png(data["image/png"], colors, widest)
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
-# %% ../nbs/95_dev.ipynb #c11746b2
+# %% ../nbs/95_dev.ipynb #9ede6b63
 def readme_text(
     project=".",  # Folder with nbs/index.ipynb
 ) -> str:
@@ -171,7 +171,7 @@ def stack_pictures(
     path,              # PNG to write
     width: int = 900,  # Pixels
 ):
-    "Write pictures of one width below one another, with a palette: the picture of the tour in the README."
+    "Write pictures of one width below one another: the picture of the tour in the README."
     from PIL import Image
     parts = [Image.open(each).convert("RGB") for each in pictures]
     parts = [part.resize((width, round(part.height * width / part.width)), Image.Resampling.LANCZOS) for part in parts]
@@ -179,4 +179,4 @@ def stack_pictures(
     for part in parts:
         whole.paste(part, (0, top))
         top += part.height
-    whole.quantize(128, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    whole.save(path, optimize=True)
