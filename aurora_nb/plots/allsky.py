@@ -224,14 +224,15 @@ def plot_fisheye(
     if title := frame_title(image, skymap): ax.set_title(title, fontsize="medium")
     return ax
 
-# %% ../../nbs/40_plots.allsky.ipynb #ce32abff
+# %% ../../nbs/40_plots.allsky.ipynb #b9b0565f
 def frame_title(image, skymap=None) -> str:
-    "Station and time of a frame, as far as it knows them."
+    "Station and time of a frame, as far as it knows them, and whether its lens was only assumed."
     attrs = (image.attrs if isinstance(image, xr.Dataset | xr.DataArray) else {})
     station = attrs.get("station") or ("" if skymap is None else skymap.attrs.get("station", ""))
     time = frame_time(image)
     moment = f"{np.datetime_as_string(time, unit='s').replace('T', ' ')} UTC" if time is not None else ""
-    return "  ".join(filter(None, [str(station).upper(), moment]))
+    assumed = "lens assumed" if skymap is not None and skymap.attrs.get("assumed") else ""
+    return "  ".join(filter(None, [str(station).upper(), moment, assumed]))
 
 
 def _draw_stored(ax, rgba, skymap, rings_deg, color):

@@ -87,7 +87,7 @@ def plot_keogram(
     if colorbar and brightness.ndim == 2: brightness_bar(ax, limits, colors, pad=0.02)
     return ax
 
-# %% ../../nbs/41_plots.keogram.ipynb #a8d4592e
+# %% ../../nbs/41_plots.keogram.ipynb #968726d7
 def _label_axes(ax, keogram, up):
     import matplotlib.dates as mdates
 
@@ -102,7 +102,8 @@ def _label_axes(ax, keogram, up):
         ax.set_yticks([-80, -60, -30, 0, 30, 60, 80], [10, 30, 60, 90, 60, 30, 10])
     if keogram.attrs.get("poleward") == "down":
         ax.annotate("poleward", (0.01, 0.03), xycoords="axes fraction", color="white")
-    if station := keogram.attrs.get("station"): ax.set_title(station.upper(), loc="left", fontsize="medium")
+    assumed = "lens assumed" if keogram.attrs.get("assumed") else ""
+    ax.set_title("  ".join(filter(None, [keogram.attrs.get("station", "").upper(), assumed])), loc="left", fontsize="medium")
 
 # %% ../../nbs/41_plots.keogram.ipynb #6c408287
 def local_time_axis(

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['lagged_pairs', 'noise_of', 'difference_mask']
 
-# %% ../../nbs/33_processing.difference.ipynb #2075f604
+# %% ../../nbs/33_processing.difference.ipynb #fb77dba8
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..core import AuroraError
-from ..frames import validate_frames
+from ..frames import as_duration, validate_frames
 from ..geometry.cells import cell_mean, match_cells
 
-# %% ../../nbs/33_processing.difference.ipynb #f3e03d63
+# %% ../../nbs/33_processing.difference.ipynb #611e3579
 def lagged_pairs(
     time,                 # Moments, increasing, (time)
     lag: str = "1min",    # How much earlier the partner is
@@ -22,9 +22,8 @@ def lagged_pairs(
     kind=None,            # Wavelength of each frame of a filter wheel, (time): only like is paired with like
 ) -> tuple[np.ndarray, np.ndarray]:
     "For each frame the index of its partner (its own where there is none), and whether there is one."
-    times, lag = pd.DatetimeIndex(time), pd.Timedelta(lag)
-    if not lag > pd.Timedelta(0): raise AuroraError(f"lag: found {lag}, expected a time such as '1min'")
-    tolerance = lag / 4 if tolerance is None else pd.Timedelta(tolerance)
+    times, lag = pd.DatetimeIndex(time), as_duration(lag, "lag")
+    tolerance = lag / 4 if tolerance is None else as_duration(tolerance, "tolerance")
     own = np.arange(len(times))
     partner = own.copy()
     for rows in ([own] if kind is None else [np.flatnonzero(kind == each) for each in np.unique(kind)]):

@@ -108,7 +108,7 @@ def _reach(zenith, place, station, height_km, count, min_elevation_deg):
         raise AuroraError(f"no part of the meridian at {height_km} km is above {min_elevation_deg} degrees")
     return np.linspace(north[seen][0], north[seen][-1], count)
 
-# %% ../../nbs/32_processing.keogram.ipynb #972a25f9
+# %% ../../nbs/32_processing.keogram.ipynb #ce4d920e
 def keogram(
     frames: xr.Dataset,         # Frames, numpy or dask
     skymap: xr.Dataset,         # Skymap of the camera
@@ -119,9 +119,6 @@ def keogram(
 ) -> xr.Dataset:
     "`brightness(time, position[, band])` in counts, float32, lazy where frames are; NaN outside the picture."
     image = validate_frames(frames).image
-    if image.shape[1:3] != skymap.azimuth.shape:
-        raise AuroraError(f"found pictures of {image.shape[1:3]} and a skymap of {skymap.azimuth.shape}, expected the "
-                          "same. Take the skymap made for this camera and season.")
     skymap = match_skymap(frames, skymap)  # THEMIS level-1 CDF and Calgary's skymaps lie 180 degrees apart
     if not len(image): raise AuroraError("these Frames hold no frame to make a keogram of")
     path = keogram_path(skymap, frames.time.values[0], axis, height_km, count, min_elevation_deg)
@@ -131,7 +128,8 @@ def keogram(
                                 kwargs={"index": index, "weights": weights.astype(np.float32)}, dask="parallelized",
                                 output_dtypes=[np.float32], dask_gufunc_kwargs=lazy)
     brightness = brightness.transpose("time", "position", ...).rename("brightness")
-    kept = {name: frames.attrs[name] for name in ("array", "camera", "wavelength_nm") if name in frames.attrs}
+    kept = {name: attrs[name] for attrs in (frames.attrs, skymap.attrs)
+            for name in ("array", "camera", "wavelength_nm", "assumed") if name in attrs}
     return path.assign(brightness=brightness.assign_attrs(units="counts")).assign_attrs(kept)
 
 # %% ../../nbs/32_processing.keogram.ipynb #ead34d83

@@ -6,7 +6,7 @@
 __all__ = ['NIGHT_SKY_RAYLEIGH', 'FORMS', 'night_times', 'twilight', 'moonlight', 'star_light', 'Scene', 'winter_of',
            'build_scene', 'simulate_night']
 
-# %% ../../nbs/37_simulate.night.ipynb #1ea5511f
+# %% ../../nbs/37_simulate.night.ipynb #975b708c
 import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from ..core import AuroraError
-from ..frames import Time, as_time, build_frames
+from ..frames import Time, as_duration, as_time, build_frames
 from ..geometry.geomagnetic import magnetic_local_time, station_magnetic, with_magnetic
 from ..geometry.lens import angular_distance
 from ..processing.quality import sun_moon
@@ -25,16 +25,16 @@ from .emission import named_forms, sky_brightness
 from .stars import all_stars, star_positions
 from ..stations import find_station
 
-# %% ../../nbs/37_simulate.night.ipynb #7e231097
+# %% ../../nbs/37_simulate.night.ipynb #ac12b9d6
 def night_times(
     start: Time,             # First frame, UTC
     duration: str,           # How long, e.g. "10h"; the end is not taken
     cadence: str = "1min",   # From frame to frame
 ) -> np.ndarray:
     "Moments of the frames, datetime64[ns], from `start` up to but not including `start + duration`."
-    step, length = (pd.Timedelta(word).to_timedelta64().astype("timedelta64[ns]") for word in (cadence, duration))
-    if not np.timedelta64(0, "ns") < step <= length:
-        raise AuroraError(f"found cadence {cadence} and duration {duration}, expected 0 < cadence <= duration")
+    step, length = (as_duration(word, name).to_timedelta64().astype("timedelta64[ns]")
+                    for word, name in ((cadence, "cadence"), (duration, "duration")))
+    if step > length: raise AuroraError(f"found cadence {cadence} and duration {duration}, expected cadence <= duration")
     return np.arange(as_time(start), as_time(start) + length, step)
 
 # %% ../../nbs/37_simulate.night.ipynb #58a36793
