@@ -48,7 +48,7 @@ def _answer(found, pixels):
     return {"time": np.asarray(scan.time, "M8[ns]").astype("i8").tolist(), "shape": [int(size) for size in scan.shape],
             "dtype": dtype.str, "attrs": scan.attrs, "problems": list(scan.problems)}, memoryview(image).cast("B") if pixels else image
 
-# %% ../../nbs/08_readers.apart.ipynb #784c98a8
+# %% ../../nbs/08_readers.apart.ipynb #fc67e32c
 class Helper:
     "A process that reads files for us."
     def __init__(self):
@@ -68,6 +68,7 @@ class Helper:
             return self._receive(path, pixels, allocate)
         except (BrokenPipeError, EOFError):
             self.process.kill()
+            self.process.wait()  # else it may be taken for an idle one while it dies
             raise FileProblem(path, f"content that crashes its library or keeps it busy for {seconds:.0f} s",
                               advice="Fetch the file again.") from None
         finally:
