@@ -58,7 +58,7 @@ def as_duration(
         raise AuroraError(f"{name}: found {duration!r}, expected a time such as '1min' or '3s'")
     return length
 
-# %% ../nbs/10_frames.ipynb #e829fd6d
+# %% ../nbs/10_frames.ipynb #a64d39f5
 BANDS = ("red", "green", "blue")
 
 
@@ -89,7 +89,7 @@ def build_frames(
                  problem_files=dict(problem_files or {})) | attrs
     return validate_frames(xr.Dataset({"image": (dims, image)}, coords, attrs))
 
-
+# %% ../nbs/10_frames.ipynb #161d430f
 def validate_frames(
     frames: xr.Dataset,  # What claims to be Frames
 ) -> xr.Dataset:

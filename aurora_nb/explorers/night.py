@@ -99,7 +99,7 @@ def night_keogram(
         except Exception: unread += int(stop - start)  # any reader, any error; told when the frame comes into view
     return whole.assign(brightness=(whole.brightness.dims, values)).assign_attrs(unread=unread)
 
-# %% ../../nbs/85_explorers.night.ipynb #30767657
+# %% ../../nbs/85_explorers.night.ipynb #2f3eebf6
 class NightState(FrameState):
     "A night, the moment in view, and how bright it is shown."
     def __init__(self,
@@ -140,7 +140,7 @@ class NightState(FrameState):
         "Take black and white from the frame in view instead of the night."
         self.limits = picture_limits(self.image[self.inside])
 
-
+# %% ../../nbs/85_explorers.night.ipynb #7df58334
 def night_station(
     frames: xr.Dataset,         # Frames
     skymap: xr.Dataset | None,  # Skymap, which knows its station best

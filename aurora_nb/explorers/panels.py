@@ -81,7 +81,7 @@ def fisheye_panel(
     canvas.visible = inside.astype(np.uint8).tobytes()
     return FramePanel(canvas, axes, pixels)
 
-# %% ../../nbs/81_explorers.panels.ipynb #183934bf
+# %% ../../nbs/81_explorers.panels.ipynb #847c8e65
 def map_reach_km(
     station: Station,         # In the middle of the map
     height_km: float,         # Height of the light
@@ -92,7 +92,7 @@ def map_reach_km(
     latitude, _ = aer_to_geodetic(equatorward, min_elevation_deg, station, height_km)
     return 1.08 * 111.2 * abs(float(latitude) - station.latitude)
 
-
+# %% ../../nbs/81_explorers.panels.ipynb #48d1713a
 def map_panel(
     skymap: xr.Dataset,         # Where the frame's pixels look
     height_km: float = 110.0,   # Height of the light
@@ -116,7 +116,7 @@ def map_panel(
                          palette=palette_bytes(aurora_colors()), visible=inside.astype(np.uint8).tobytes(), **options)
     return FramePanel(canvas, axes, pixels)
 
-# %% ../../nbs/81_explorers.panels.ipynb #c3fc9b5e
+# %% ../../nbs/81_explorers.panels.ipynb #6844687e
 def keogram_picture(
     keogram: xr.Dataset,  # brightness(time, position[, band])
     axes,                 # Drawn by `plot_keogram`
@@ -135,7 +135,7 @@ def keogram_picture(
     picture[column < 0] = np.nan
     return picture.swapaxes(0, 1)
 
-
+# %% ../../nbs/81_explorers.panels.ipynb #6450f431
 def keogram_panel(
     keogram: xr.Dataset,  # From `processing.keogram`
     width: int = 776,     # Screen pixels across, labels included

@@ -269,7 +269,7 @@ def add_magnetic_coastline(
     points = np.stack(dial_place(latitude, magnetic_local_time(longitude, time), up), axis=1)
     return _draw_land(ax, points, starts, coast, None, line_color)
 
-# %% ../../nbs/42_plots.maps.ipynb #39c1e0bd
+# %% ../../nbs/42_plots.maps.ipynb #4f500e92
 def plot_magnetic_polar(
     image,                  # One frame (y, x[, band]): array, DataArray or Frames
     skymap: xr.Dataset,     # Where its pixels look
@@ -301,7 +301,7 @@ def plot_magnetic_polar(
     ax.set_title(f"{frame_title(image, skymap)}  {height_km:g} km".strip(), fontsize="medium")
     return ax
 
-
+# %% ../../nbs/42_plots.maps.ipynb #a0444747
 def _dial_edge(ax, skymap, time, height_km, min_elevation_deg):
     "The line of lowest elevation on the dial; None where AACGM is not defined all along it."
     from matplotlib.path import Path

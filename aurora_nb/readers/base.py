@@ -26,7 +26,7 @@ from .stack import Part, ScanCache, Stack, eager_stack, lazy_stack
 # %% ../../nbs/12_readers.base.ipynb #b787ef43
 _all_ = ["FileFrames", "FileScan", "Reader", "describe_content", "file_head", "read_bytes"]
 
-# %% ../../nbs/12_readers.base.ipynb #9da5ece3
+# %% ../../nbs/12_readers.base.ipynb #ae12a0bd
 _registered: list = []
 
 
@@ -55,7 +55,7 @@ def known_readers() -> dict:
     for reader in [*_registered, *_installed_readers()]: named.setdefault(reader.name, reader)
     return dict(sorted(named.items(), key=lambda item: item[1].generic))
 
-
+# %% ../../nbs/12_readers.base.ipynb #08a5a6bb
 def named_reader(
     reader,  # Name, Reader class or object
 ) -> Reader:
@@ -66,7 +66,7 @@ def named_reader(
         reader = known[reader]
     return reader() if isinstance(reader, type) else reader
 
-
+# %% ../../nbs/12_readers.base.ipynb #1eebef2b
 def find_reader(
     path,          # File
     reader=None,   # Name, Reader class or object to use whatever the content; None asks all
@@ -213,7 +213,7 @@ class _Report(dict):
                 elif result is not None: results.append(result)
         return results
 
-# %% ../../nbs/12_readers.base.ipynb #0f1cdc24
+# %% ../../nbs/12_readers.base.ipynb #407b0ddd
 def open_allsky(
     paths,                              # A file, a folder, a pattern, or a list of these
     reader=None,                        # Name of a reader, or a Reader with its options; None chooses by content
@@ -251,7 +251,7 @@ def open_allsky(
     return build_frames(stack(parts, file_of, row_of, time), time, source=[str(parts[part].path) for part in used],
                         source_file=np.searchsorted(used, file_of), problem_files=report, **_common_attrs(parts, file_of))
 
-
+# %% ../../nbs/12_readers.base.ipynb #822bb460
 def _refuse_all(report, time_range):
     "Raise the error for no frame at all, with the first reasons."
     reasons = [f"  {path}: {reason}" for path, reason in islice(report.items(), 5)]

@@ -35,7 +35,7 @@ class FileScan(NamedTuple):
     attrs: dict = {}      # As in FileFrames
     problems: list = []   # As in FileFrames
 
-# %% ../../nbs/07_readers.files.ipynb #519ddd5c
+# %% ../../nbs/07_readers.files.ipynb #711a786f
 GZIP = b"\x1f\x8b"
 
 
@@ -58,7 +58,7 @@ def gunzip(
     reason = f"{len(data)} bytes after the end of the gzip data" if data.strip(b"\0") else ""
     return parts[0] if len(parts) == 1 else b"".join(parts), reason
 
-
+# %% ../../nbs/07_readers.files.ipynb #2b49e3b6
 def read_bytes(
     path,                             # File, plain or gzip
     max_file_mb: float | None = None,  # Refuse more than this unpacked; None asks the setting `max_file_mb`, then 2048

@@ -37,7 +37,7 @@ def common_times(
             continue
     return found
 
-# %% ../../nbs/16_readers.pictures.ipynb #41aee439
+# %% ../../nbs/16_readers.pictures.ipynb #e73ca053
 DIGITS = {"Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "j": r"\d{3}", "H": r"\d\d", "M": r"\d\d",
           "S": r"\d\d", "f": r"\d{1,6}", "b": "[A-Za-z]{3}", "B": "[A-Za-z]+"}
 
@@ -58,7 +58,7 @@ def compile_pattern(
     body = "".join(DIGITS[part] if place % 2 else re.escape(part) for place, part in enumerate(parts))
     return re.compile(rf"(?<!\d){body}(?!\d)")
 
-
+# %% ../../nbs/16_readers.pictures.ipynb #791f2e99
 def name_time(
     path,                            # File, or its name
     time_pattern: str | None = None,  # As in `compile_pattern`; None recognises common forms

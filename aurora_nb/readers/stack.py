@@ -94,7 +94,7 @@ class ScanCache:
         if not self.changed: return
         with whole_file(self.file) as path: path.write_text("\n".join(self.lines.values()), encoding="utf-8")
 
-# %% ../../nbs/09_readers.stack.ipynb #ab09c571
+# %% ../../nbs/09_readers.stack.ipynb #d822a7a2
 class Part(NamedTuple):
     "A file that could be read."
     path: Path
@@ -108,7 +108,7 @@ class Part(NamedTuple):
         return (tuple(self.scan.shape), np.dtype(self.scan.dtype).newbyteorder("=").name,
                 str(attrs.get("station", "")).lower(), attrs.get("array", ""))
 
-
+# %% ../../nbs/09_readers.stack.ipynb #54a9ba28
 def _load_block(reader, path, rows, time):
     "The frames `rows` of one file, for Dask."
     content = reader.read_rows(Path(path), rows)

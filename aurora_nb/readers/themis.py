@@ -74,7 +74,7 @@ class CdfVariables:
         if not stream.eof: raise ValueError("CDF block cut or of another size")
         return data
 
-# %% ../../nbs/13_readers.themis.ipynb #7c320980
+# %% ../../nbs/13_readers.themis.ipynb #dd2455ef
 def _blocks(cdf, place, seen):
     "(first, last, offset, type) of all blocks below the index at `place`."
     while place:
@@ -91,7 +91,7 @@ def _blocks(cdf, place, seen):
             else: yield first, last, offset, kind
         place = follows
 
-
+# %% ../../nbs/13_readers.themis.ipynb #5a27d43d
 def cdf_shape(
     cdf: CdfVariables,  # The file
     name: str,          # Of a variable
@@ -106,7 +106,7 @@ def cdf_shape(
         raise ValueError(f"{name}: shape {shape}, more than {cdf.limit / 1e6:.0f} MB")
     return shape, dtype
 
-
+# %% ../../nbs/13_readers.themis.ipynb #70bb7877
 def cdf_blocks(cdf: CdfVariables, name: str):
     "First record and unpacked bytes of each block of a variable, every check made."
     shape, dtype = cdf_shape(cdf, name)
@@ -135,7 +135,7 @@ def cdf_values(
         for number, values in enumerate(block, first): out[number] = values if cdf.row_major else values.T
     return out
 
-# %% ../../nbs/13_readers.themis.ipynb #a288ecf3
+# %% ../../nbs/13_readers.themis.ipynb #1013c1b7
 _EPOCH_OF_UNIX = 62_167_219_200_000  # CDF_EPOCH of 1970-01-01: milliseconds since the year 0
 
 
@@ -160,7 +160,7 @@ def _damage_of(path):
     except (ValueError, struct.error) as error:
         raise FileProblem(path, str(error), advice="Fetch the file again.") from None
 
-
+# %% ../../nbs/13_readers.themis.ipynb #1f9c1dad
 class ThemisCdf(Reader):
     "THEMIS all-sky imager level 1 CDF: `asf` full frames and `ast` thumbnails, layouts before and since 2024."
     name = "themis_cdf"

@@ -177,7 +177,7 @@ class CalgaryPgm(Reader):
             target[...] = np.frombuffer(data, dtype, target.size, offset).reshape(shape)
         return FileFrames(image, scan.time, scan.attrs, scan.problems)
 
-# %% ../../nbs/14_readers.ucalgary.ipynb #d5763069
+# %% ../../nbs/14_readers.ucalgary.ipynb #ba15901a
 _PNG_NAME = re.compile(r"(\d{8})_(\d{6})_(\d{6})_([a-z]{4})_([a-z]+-?\d+)_(\d+)ms_(\w[\w-]*)\.png", re.IGNORECASE)
 
 
@@ -197,7 +197,7 @@ def png_damage(
         place = end
     return "PNG cut before its end"
 
-
+# %% ../../nbs/14_readers.ucalgary.ipynb #8aa57641
 class CalgaryPng(Reader):
     "TREx RGB frames, one PNG each; time, station and camera from the name."
     name = "ucalgary_png"
@@ -233,7 +233,7 @@ class CalgaryPng(Reader):
             if picture.mode != "RGB": raise FileProblem(path, f"a picture of mode {picture.mode}", "RGB with 8 bits")
             return FileFrames(np.asarray(picture)[None], time, attrs)
 
-# %% ../../nbs/14_readers.ucalgary.ipynb #0539cc1e
+# %% ../../nbs/14_readers.ucalgary.ipynb #7b3fdc95
 _H5_STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC")
 
 
@@ -250,7 +250,7 @@ def _is_whole(images) -> bool:
     wanted = product(*(range(0, size, step) for size, step in zip(images.shape, images.chunks)))
     return sorted(chunk.chunk_offset for chunk in chunks) == list(wanted) and not any(chunk.filter_mask for chunk in chunks)
 
-
+# %% ../../nbs/14_readers.ucalgary.ipynb #a6b82b27
 class CalgaryHdf5(Reader):
     "TREx RGB minutes in HDF5."
     name = "ucalgary_hdf5"
