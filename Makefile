@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FOLDER ?=
+STATION ?=
 export MPLBACKEND ?= Agg
 
 .PHONY: tour test lab bench readme clean
@@ -24,7 +25,7 @@ export MPLBACKEND ?= Agg
 tour: .venv/ready
 	@echo "Running nbs/tutorials/00_tour.ipynb on $(or $(FOLDER),data_samples/gill); about a minute"
 	@mkdir -p tour
-	AURORA_NB_TOUR_INPUT="$(if $(FOLDER),$(abspath $(FOLDER)),../../data_samples/gill)" AURORA_NB_TOUR_FOLDER="$(CURDIR)/tour" \
+	AURORA_NB_TOUR_INPUT="$(if $(FOLDER),$(abspath $(FOLDER)),../../data_samples/gill)" AURORA_NB_TOUR_FOLDER="$(CURDIR)/tour" AURORA_NB_TOUR_STATION="$(STATION)" \
 	    $(BIN)/jupyter nbconvert --to notebook --execute --log-level WARN --output-dir tour nbs/tutorials/00_tour.ipynb
 	@ls tour
 	@echo "Figures, the table and the executed notebook are in tour/. Open it in JupyterLab with: make lab"

@@ -116,7 +116,7 @@ def notebook_faults(
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
 
-# %% ../nbs/95_dev.ipynb #27b8b473
+# %% ../nbs/95_dev.ipynb #69916a47
 def _small_png(png, colors, widest):
     "The picture, narrower and with a palette, or as it was where that is smaller."
     import base64
@@ -126,15 +126,16 @@ def _small_png(png, colors, widest):
     full = base64.b64decode("".join(png))
     picture, small = Image.open(io.BytesIO(full)), io.BytesIO()
     if picture.mode == "P": return png
-    picture.convert("RGB").reduce(-(-picture.width // widest)).quantize(
-        colors, Image.Quantize.MAXCOVERAGE).save(small, "PNG", optimize=True)
+    narrow = picture.convert("RGB")
+    narrow.thumbnail((widest, 10 * widest), Image.Resampling.LANCZOS)
+    narrow.quantize(colors, Image.Quantize.MAXCOVERAGE).save(small, "PNG", optimize=True)
     return base64.b64encode(min(full, small.getvalue(), key=len)).decode() + "\n"
 
 
 def shrink_pictures(
     notebook,            # Path of an .ipynb with saved outputs; changed in place
-    colors: int = 256,   # Of the palette, at most 256
-    widest: int = 1500,  # Pixels; wider pictures are halved, or more
+    colors: int = 128,   # Of the palette, at most 256
+    widest: int = 900,   # Pixels; wider pictures are made narrower
 ):
     "Give the saved pictures of a notebook a palette, so that it stays under the size that `notebook_faults` allows."
     notebook = Path(notebook)
