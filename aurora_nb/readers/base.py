@@ -66,17 +66,16 @@ def named_reader(
         reader = known[reader]
     return reader() if isinstance(reader, type) else reader
 
-# %% ../../nbs/12_readers.base.ipynb #1eebef2b
+# %% ../../nbs/12_readers.base.ipynb #b4973614
 def find_reader(
     path,          # File
     reader=None,   # Name, Reader class or object to use whatever the content; None asks all
 ) -> Reader:
     "The reader for a file, chosen by its content; `FileProblem` where none knows it."
-    if reader is not None: return named_reader(reader)
-    known = known_readers()
     if not Path(path).is_file():
         raise FileProblem(path, "a folder without files" if Path(path).is_dir() else "no such file", "a camera's file")
-    head = file_head(path)
+    if reader is not None: return named_reader(reader)
+    known, head = known_readers(), file_head(path)
     for candidate in known.values():
         if candidate.can_open(Path(path), head): return named_reader(candidate)
     raise FileProblem(path, describe_content(head), f"content that one of the readers knows ({', '.join(known)})")
