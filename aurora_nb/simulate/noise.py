@@ -112,7 +112,7 @@ def smooth_noise(
         total = total + weight * _look_up(table, first + shift_x, second + shift_y, xp)
     return xp.reshape(total, shape)
 
-# %% ../../nbs/34a_simulate.noise.ipynb #3edcf502
+# %% ../../nbs/34a_simulate.noise.ipynb #db5538ab
 DEGREE_KM = float(np.pi / 180 * (6371.2 + 110))  # 6371.2 km as in the IGRF
 
 
@@ -124,6 +124,7 @@ def local_km(
 ) -> tuple:
     "Kilometres eastward and poleward of a centre, for places within a few thousand kilometres of it."
     xp = namespace(magnetic_latitude, magnetic_longitude)
-    eastward = ((magnetic_longitude - (centre_longitude - 180.0)) % 360.0 - 180.0) * DEGREE_KM
+    away = magnetic_longitude - centre_longitude
+    eastward = (away - 360.0 * xp.round(away / 360.0)) * DEGREE_KM  # `%` is ten times slower
     return (eastward * float(np.cos(np.deg2rad(centre_latitude))),
             (xp.abs(magnetic_latitude) - abs(centre_latitude)) * DEGREE_KM)
