@@ -6,7 +6,7 @@
 __all__ = ['WHITE_LINES', 'WHITE_LIGHT', 'CAMERAS', 'Camera', 'band_weights', 'pixel_directions', 'sensitivity', 'jpeg_copy',
            'expose', 'camera_preset', 'resize_camera', 'point_camera', 'aim_camera', 'aged', 'skymap_for']
 
-# %% ../../nbs/36_simulate.camera.ipynb #64dd9bea
+# %% ../../nbs/36_simulate.camera.ipynb #d4152f98
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ from ..core import AuroraError
 from ..geometry.lens import Lens, lens_for_sky
 from ..geometry.skymap import skymap_from_lens
 from .optics import air_mass, atmosphere, axis_angle, dirt_transmission, rim, stray_glow, van_rhijn
+from .overlay import MOVIE_OVERLAY, PICTURE_OVERLAY, draw_overlay
 from .sensor import Sensor, aged_sensor, read_out
 
 # %% ../../nbs/36_simulate.camera.ipynb #b7937de3
@@ -99,7 +100,7 @@ def sensitivity(
     if camera.dirt: share = share * dirt_transmission(camera.lens, camera.dirt, camera.sensor.seed)
     return share.astype(np.float32)
 
-# %% ../../nbs/36_simulate.camera.ipynb #119bde11
+# %% ../../nbs/36_simulate.camera.ipynb #f24c53b4
 @lru_cache(maxsize=8)
 def _stray(camera):
     "Share of the sum of the light that is scattered to each pixel, (y, x)."
@@ -125,13 +126,16 @@ def expose(
     camera: Camera,   # Who looks
     light,            # Rayleigh after atmosphere and `sensitivity`, (y, x) or (y, x, band)
     rng: np.random.Generator,  # Source of the noise
+    station=None,     # Code, or a Station; for text that is drawn in
+    time=None,        # Of the frame, UTC; with it the camera's `overlay` is drawn
 ) -> np.ndarray:
-    "Numbers of a file: stray light, gain, chip, JPEG."
+    "Numbers of a file: stray light, gain, chip, text, JPEG."
     light = np.asarray(light, np.float32)
     if camera.stray:
         glow = _stray(camera)
         light = light + (glow * light.sum() if light.ndim == 2 else glow[..., None] * light.sum((0, 1)))
     image = read_out(camera.sensor, light * np.float32(camera.counts_per_rayleigh), rng)
+    if camera.overlay and time is not None: image = draw_overlay(image, camera.lens, station, time, camera.overlay)
     return image if camera.jpeg is None else jpeg_copy(image, camera.jpeg)
 
 # %% ../../nbs/36_simulate.camera.ipynb #d8661d25
@@ -153,16 +157,18 @@ _YELLOW_RIVER = Camera("yellow_river", lens_for_sky((512, 512), radius=252), Sen
     hot_counts=300, bloom=0.01), "yellow_river", 557.7, 7.0, 0.65, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), 8e3,
     stray=0.04, rim_deg=4, horizon_deg=1.5)
 
-# %% ../../nbs/36_simulate.camera.ipynb #dc1aa617
-_COLOUR_LINES = ((0.03, 0.2, 0.8, 0.8), (0.06, 1.0, 0.08, 0.12), (0.8, 0.08, 0.0, 0.3))
+# %% ../../nbs/36_simulate.camera.ipynb #0159f722
+_COLOUR_LINES = ((0.02, 0.12, 0.8, 0.25), (0.05, 1.0, 0.06, 0.08), (0.35, 0.04, 0.0, 0.05))
 _COLOUR_LIGHT = ((0.02, 0.06, 0.34), (0.03, 0.33, 0.05), (0.33, 0.07, 0.02))
 _NIKON = Sensor("uint8", 255, 0.0, read_noise=0.15, electrons_per_count=20, grey_noise=True, gain_pattern=0.01,
                 hot_share=2e-5, hot_counts=40, gamma=2.4, black=(4, 1, 4))
 _COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), _NIKON, "", None, 10.0, 0.008, _COLOUR_LINES, _COLOUR_LIGHT,
                  2e5, rim_deg=6, horizon_deg=0.8, jpeg=92, stray=0.005)
 _LONGYEARBYEN = replace(_COLOUR, name="longyearbyen", lens=lens_for_sky((480, 720), 229, centre=(359, 236)), rim_deg=8,
-                        exposure_s=6.0, jpeg=95)
-_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, jpeg=60, rim_deg=6,
+                        exposure_s=6.0, jpeg=95, overlay=PICTURE_OVERLAY)
+_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, jpeg=50, overlay=MOVIE_OVERLAY,
+                 lines=((0.1, 0.6, 0.9, 0.4), (0.1, 1.0, 0.2, 0.2), (0.6, 0.35, 0.05, 0.2)),
+                 sensor=replace(_NIKON, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
                  lens=lens_for_sky((240, 320), 98, centre=(166.5, 125.5), rotation_deg=328))
 _KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, jpeg=88)
 

@@ -79,7 +79,7 @@ def rim(
     above = np.nan_to_num(elevation, nan=-1) - horizon_profile(np.nan_to_num(azimuth), height_deg, seed)
     return shown * np.clip(above / 0.6 + 0.5, 0, 1)
 
-# %% ../../nbs/35h_simulate.optics.ipynb #8c438dfc
+# %% ../../nbs/35h_simulate.optics.ipynb #fe4372ce
 def dirt_transmission(
     lens: Lens,      # Whose pixels
     dirt: float,     # 0 is clean, 1 is a dome nobody has wiped for years
@@ -89,7 +89,7 @@ def dirt_transmission(
     y, x = np.indices(lens.shape, np.float32)
     scale = np.float32(1 / (lens.focal * np.pi / 2))
     x, y = (x - np.float32(lens.centre[0])) * scale, (y - np.float32(lens.centre[1])) * scale
-    passed = 1 - np.float32(0.25 * dirt) * np.maximum(smooth_noise(3 * x, 3 * y, seed + 202, octaves=3) + 0.4, 0)
+    passed = 1 - np.float32(0.12 * dirt) * np.maximum(smooth_noise(3 * x, 3 * y, seed + 202, octaves=3) + 0.4, 0)
     rng = np.random.default_rng([seed, 13])
     spots = rng.uniform([-1, -1, 0.006, 0.05], [1, 1, 0.02, 0.25], (60, 4))[:round(60 * min(dirt, 1))]
     for left, top, width, depth in spots:  # the spots of a clean camera are also on the dirty one
