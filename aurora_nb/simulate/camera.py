@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WHITE_LINES', 'WHITE_LIGHT', 'CAMERAS', 'Camera', 'band_weights', 'pixel_directions', 'sensitivity', 'jpeg_copy',
-           'expose', 'camera_preset', 'resize_camera', 'point_camera', 'aim_camera', 'aged', 'skymap_for']
+           'expose', 'camera_preset', 'resize_camera', 'point_camera', 'aim_camera', 'aged', 'skymap_for', 'air_mass',
+           'atmosphere', 'van_rhijn']
 
 # %% ../../nbs/36_simulate.camera.ipynb #d4152f98
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from ..geometry.skymap import skymap_from_lens
 from .optics import air_mass, atmosphere, axis_angle, dirt_transmission, rim, stray_glow, van_rhijn
 from .overlay import MOVIE_OVERLAY, PICTURE_OVERLAY, draw_overlay
 from .sensor import Sensor, aged_sensor, read_out
+
+# %% ../../nbs/36_simulate.camera.ipynb #9e0f500a
+_all_ = ["air_mass", "atmosphere", "van_rhijn"]  # asked for together with cameras
 
 # %% ../../nbs/36_simulate.camera.ipynb #b7937de3
 WHITE_LINES, WHITE_LIGHT = ((0.7, 1.0, 0.9, 0.8),), ((0.25, 0.36, 0.3),)  # a thinned CCD behind a fisheye lens
