@@ -105,8 +105,8 @@ class OvalForm(Form):
         activity = local_time_activity(magnetic_local_time, self.local_time, self.local_time_width_hours)
         return self.brightness_rayleigh * self.strength(time) * activity
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #1e70563c
-@dataclass(frozen=True)
+# %% ../../nbs/35b_simulate.diffuse.ipynb #afdf4314
+@dataclass(frozen=True, kw_only=True)
 class DiffuseBand(OvalForm):
     "A broad belt of fuzzy light with weak striation."
     name, oath, kiruna, yellow_river = "diffuse_band", "diffuse", "faint", None
@@ -130,15 +130,15 @@ class DiffuseBand(OvalForm):
         structure = namespace(band).clip(1 + self.striation * (0.6 * stripes + 0.3 * clumps), 0.1, None)
         return self.activity(magnetic_local_time, time) * 0.7 * band * structure
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #d726bc27
-@dataclass(frozen=True)
+# %% ../../nbs/35b_simulate.diffuse.ipynb #3e17232d
+@dataclass(frozen=True, kw_only=True)
 class Patches(OvalForm):
     "Irregular patches in a belt of weaker diffuse light, drifting eastward."
     name, oath, kiruna, yellow_river = "patches", "diffuse", "patchy", None
     energy_kev: float = 8.0               # Harder than the diffuse band
     width_deg: float = 3.5                # Full width of the belt, degrees of magnetic latitude
     size_km: float = 65.0                 # Typical distance of patches
-    coverage: float = 0.6                 # Part of the cells that hold a patch
+    coverage: float = 0.7                 # Part of the cells that hold a patch
     background: float = 0.25              # Diffuse light between the patches, relative to the brightest
     edge_km: float = 8.0                  # Half the width of a patch's rim
     drift_m_per_s: float = 250.0          # Eastward
@@ -151,7 +151,7 @@ class Patches(OvalForm):
         turning = self.drifted(3.0 * self.size_km, time)  # the bends drift with the patches
         carried = magnetic_longitude - turning[1] / turning[0]
         bend = [wander(carried, poleward, latitude, 3.0 * self.size_km, self.seed + which, waves=2) for which in (0, 1)]
-        right, up = magnetic_longitude * per_degree - east + 0.4 * bend[0], poleward / self.size_km + 0.4 * bend[1]
+        right, up = magnetic_longitude * per_degree - east + 0.35 * bend[0], poleward / self.size_km + 0.35 * bend[1]
         row = xp.floor(up)
         right = right + of_cell(chances(self.seed, 7)[0], xp.astype(row, xp.int64))  # bricks, not tiles
         column = xp.floor(right)
@@ -165,16 +165,16 @@ class Patches(OvalForm):
 
     def shape(self, magnetic_longitude, poleward, time):
         "Where patches are, 0 to 1, and the numbers of their cells."
-        xp = namespace(poleward)
         right, up, cell = self._cell(magnetic_longitude, poleward, time)
         per_degree, east, _ = self.drifted(0.7 * self.size_km, time, 64)
         eaten = smooth_noise(magnetic_longitude * per_degree - east, poleward / (0.5 * self.size_km), self.seed, 3)
-        size, off = (of_cell(chances(self.seed, 7)[which], cell) for which in (3, 4))
-        right, up = right + 0.24 * off - 0.12, up - 0.24 * size + 0.12
-        along = right + (off - 0.5) * up
-        along, up, right = along * along, up * up, right * right
-        inside = 0.06 + 0.2 * size + (0.2 * self.ragged) * eaten - along - up - 3.0 * (right * right + up * up)
-        return soft_step(inside * (self.size_km / self.edge_km)) * (0.75 + 0.4 * eaten), cell
+        size = of_cell(chances(self.seed, 7)[3], cell)
+        wall = namespace(up).clip(80.0 * (0.25 - right * right) * (0.25 - up * up), 0.0, 1.0)  # 0 at the cell's walls
+        off = size - 0.5  # one number makes a patch larger, moves it from the middle of its cell, and slants it
+        right, up = right + 0.2 * off, up - 0.2 * off
+        along = right + off * up
+        inside = 0.04 + 0.1 * size + (0.17 * self.ragged) * eaten - along * along - up * up
+        return wall * soft_step(inside * (self.size_km / self.edge_km)) * (0.75 + 0.4 * eaten), cell
 
     def brightness(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
         "Rayleigh at the given places (degrees, degrees, hours) and moment."
@@ -185,10 +185,10 @@ class Patches(OvalForm):
         belt = soft_step((half - namespace(poleward).abs(poleward)) / 60.0 + clumps)
         inside, cell = self.shape(magnetic_longitude, poleward, time)
         light = self.background + (1 - self.background) * inside * of_cell(self.levels(time), cell)
-        return self.activity(magnetic_local_time, time) * belt * namespace(light).clip(light, 0.0, None)
+        return self.activity(magnetic_local_time, time) * belt * light
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #f2738f49
-@dataclass(frozen=True)
+# %% ../../nbs/35b_simulate.diffuse.ipynb #7e037c05
+@dataclass(frozen=True, kw_only=True)
 class PulsatingPatches(Patches):
     "Patches each switched on and off with a period of its own."
     name, oath, kiruna, yellow_river = "pulsating_patches", "diffuse", "patchy", None
@@ -207,8 +207,8 @@ class PulsatingPatches(Patches):
         group = soft_step(3 * np.sin(2 * np.pi * (seconds_since_2000(time) / (11 * period) % 1 + pause)) + 2)
         return super().levels(time) * (1 - self.depth * (1 - lit * group))
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #a861da6e
-@dataclass(frozen=True)
+# %% ../../nbs/35b_simulate.diffuse.ipynb #d4ac4001
+@dataclass(frozen=True, kw_only=True)
 class OmegaBands(OvalForm):
     "Tongues of the poleward boundary of diffuse light, drifting eastward."
     name, oath, kiruna, yellow_river = "omega_bands", "discrete", "discrete", None

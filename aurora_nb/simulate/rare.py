@@ -149,8 +149,8 @@ class RareForm(Form):
         level = min(1.0, 4 * self.strength(time))
         return self._evaluate(self.outline, level, magnetic_latitude, magnetic_longitude, time)
 
-# %% ../../nbs/35c_simulate.rare.ipynb #4d282261
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #4f2f00fc
+@dataclass(frozen=True, kw_only=True)
 class VortexStreet(RareForm):
     "An arc wound up around one or more centres."
     diameter_km: float = 60.0     # Of a vortex
@@ -201,15 +201,15 @@ class VortexStreet(RareForm):
         filled = bell(distance / (0.25 * self.diameter_km + 1.5 * self.arc_km))
         return filled * soft_step((2.0 - part) * 3.0) * soft_step(10 * (self.grown(time) - 0.3))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #7d8a6880
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #76ea69cb
+@dataclass(frozen=True, kw_only=True)
 class Spirals(VortexStreet):
     "Spirals, 20 to 1300 km: alone or in a street."
     name, oath, kiruna, yellow_river, rare = "spirals", "discrete", "discrete", None, "spiral"
     drift_m_per_s: float = 400.0  # Eastward
 
-# %% ../../nbs/35c_simulate.rare.ipynb #75bb07ba
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #fcd754b0
+@dataclass(frozen=True, kw_only=True)
 class Folds(VortexStreet):
     "An arc thrown into folds that overturn, 20 to 100 km."
     name, oath, kiruna, yellow_river, rare = "folds", "discrete", "discrete", "drapery", "fold"
@@ -221,8 +221,8 @@ class Folds(VortexStreet):
     ray_m_per_s: float = 3000.0   # Speed of rays along the arc
     drift_m_per_s: float = 800.0  # Eastward
 
-# %% ../../nbs/35c_simulate.rare.ipynb #293d8698
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #ce7bbd35
+@dataclass(frozen=True, kw_only=True)
 class Curls(VortexStreet):
     "A chain of small vortices on a thin arc, 2 to 10 km."
     name, oath, kiruna, yellow_river, rare = "curls", "arc", "arcs", "arc", "curl"
@@ -235,8 +235,8 @@ class Curls(VortexStreet):
     ray_km: float = 2.0             # Distance of rays along the arc
     drift_m_per_s: float = 1500.0   # Eastward
 
-# %% ../../nbs/35c_simulate.rare.ipynb #c4e13f7b
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #7059fb3b
+@dataclass(frozen=True, kw_only=True)
 class Beads(RareForm):
     "Regular brightenings along an arc, growing exponentially."
     name, oath, kiruna, yellow_river, rare = "beads", "arc", "arcs", None, "beads"
@@ -283,8 +283,8 @@ class Beads(RareForm):
         away, bead = self.beaded(east, poleward, time)
         return bell(0.5 * away) * soft_step(12 * (bead - 0.25)) * soft_step(30 * (self.grown(time) - 0.2))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #f2f0aa10
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #8e98220e
+@dataclass(frozen=True, kw_only=True)
 class Streamer(RareForm):
     "A north-south tongue that moves equatorward from the poleward boundary."
     name, oath, kiruna, yellow_river, rare = "streamer", "discrete", "discrete", None, "streamer"
@@ -327,8 +327,8 @@ class Streamer(RareForm):
         away, width, lit = self.tongue(east, poleward, time)
         return bell(0.6 * away / width) * soft_step(12 * (lit - 0.2))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #d00d6bfa
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #6eebf54a
+@dataclass(frozen=True, kw_only=True)
 class Fragments(RareForm):
     "Small short-lived spots poleward of an arc."
     name, oath, kiruna, yellow_river, rare = "fragments", "arc", "arcs", None, "fragments"
@@ -378,8 +378,8 @@ class Fragments(RareForm):
         "The spots."
         return soft_step(8 * (self._near(east, poleward, time)[1] - 0.3))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #a8e27e0f
-@dataclass(frozen=True)
+# %% ../../nbs/35c_simulate.rare.ipynb #7d66bffd
+@dataclass(frozen=True, kw_only=True)
 class BlackAurora(RareForm):
     "Dark patches and small dark vortices in diffuse light."
     name, oath, kiruna, yellow_river, rare = "black_aurora", "diffuse", "patchy", None, "black"
