@@ -30,7 +30,12 @@ def course(
     along = ((start + np.arange(_LENGTH_KM)) / scale_km).astype(np.float32)
     return smooth_noise(along, np.full_like(along, age % 64), seed, octaves)
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #41b7397e
+# %% ../../nbs/35a_simulate.arcs.ipynb #45fb4c58
+def _rows(table, index, xp):
+    "Entries of a table at an index of any shape; `xp.take` of the standard wants one dimension."
+    return xp.reshape(xp.take(table, xp.reshape(index, (-1,))), index.shape)
+
+
 def follow(
     east_km,   # Distance along the line from its middle, km; beyond its ends the last value holds
     *courses,  # Values along the line, one per kilometre, as `course` makes them
@@ -44,8 +49,9 @@ def follow(
     part, found = at - xp.floor(at), []
     for values in courses:
         values = np.asarray(values, np.float32)
-        start, rise = (xp.asarray(table, device=device(east_km)) for table in (values, np.diff(values, append=values[-1:])))
-        found.append(xp.take(start, low) + part * xp.take(rise, low))
+        rise = np.diff(values, append=values[-1:])
+        start, rise = (xp.asarray(table, device=device(east_km)) for table in (values, rise))
+        found.append(_rows(start, low, xp) + part * _rows(rise, low, xp))
     return found
 
 # %% ../../nbs/35a_simulate.arcs.ipynb #e41bae98
@@ -94,7 +100,7 @@ def step(
     "From 0 far outside to 1 far inside."
     return 0.5 + 0.5 * namespace(distance).tanh(distance)
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #506a3e1b
+# %% ../../nbs/35a_simulate.arcs.ipynb #d4540b66
 def swirl(
     east_km,               # Places, km eastward
     poleward_km,           # Places, km poleward of the line of centres
@@ -114,7 +120,7 @@ def swirl(
     along = (at - cell - 0.5) * spacing_km
     inside = xp.clip(1 - (along * along + poleward_km * poleward_km) * (4 / spacing_km ** 2), min=0.0)
     table = xp.asarray(turns.astype(np.float32), device=device(east_km))
-    angle = xp.take(table, xp.astype(cell, xp.int64) & 63) * inside * inside
+    angle = _rows(table, xp.astype(cell, xp.int64) & 63, xp) * inside * inside
     cosine, sine = xp.cos(angle), xp.sin(angle)
     return (east_km + along * (cosine - 1) - poleward_km * sine, along * sine + poleward_km * cosine)
 
@@ -137,7 +143,7 @@ class TexturedForm(Form):
         km = local_km(magnetic_latitude, magnetic_longitude, self.magnetic_latitude, self.magnetic_longitude)
         return self.brightness_rayleigh * strength * self.light(*km, seconds_since_2000(time))
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #fc64d19e
+# %% ../../nbs/35a_simulate.arcs.ipynb #0318d574
 def wander(
     seconds: float,        # Time
     seed: int,             # Which course
@@ -150,16 +156,18 @@ def wander(
 
 def _one_arc(arc, which, east_km, distance_km, seconds):
     "Light of one of the parallel arcs of a `QuietArc`; `distance_km` from the line they share."
-    seed, rng, moved = arc.seed + 11 * which + 2, np.random.default_rng([arc.seed, which]), 1e-3 * arc.speed_m_per_s * seconds
+    seed, rng = arc.seed + 11 * which + 2, np.random.default_rng([arc.seed, which])
+    moved = 1e-3 * arc.speed_m_per_s * seconds
     shift, power = rng.uniform((-0.25, 0.35), (0.25, 1)).tolist()
     middle = (which - 0.5 * (arc.count - 1) + shift) * arc.spacing_km if arc.count > 1 else 0.0
     own = middle + 0.3 * arc.spacing_km * (arc.count > 1) * course(seed + 2, 250, 3, seconds / 700, moved)
     uneven = np.clip(0.85 + 0.7 * course(seed, 220, 4, seconds / 300, 2 * moved), 0.1, None)
-    rayed = (power if which else 1.0) * uneven * np.clip(1 + arc.rays * course(seed + 1, 6, 3, seconds / 20, 4 * moved), 0.1, None)
-    level, own = follow(east_km, rayed, own)
+    rays = np.clip(1 + arc.rays * course(seed + 1, 6, 3, seconds / 20, 4 * moved), 0.1, None)
+    rays = rays if which == 0 else power * rays  # the first is the brightest
+    level, own = follow(east_km, uneven * rays, own)
     return level * sheet(distance_km - own, arc.width_km)
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #1c6e13c1
+# %% ../../nbs/35a_simulate.arcs.ipynb #7841b3b1
 @dataclass(frozen=True)
 class QuietArc(TexturedForm):
     "A thin arc along magnetic latitude, slowly undulating and wandering."
@@ -182,7 +190,8 @@ class QuietArc(TexturedForm):
         bend, weak = follow(east_km, self.undulation_km * course(self.seed, self.wavelength_km, 2, age, moved),
                             self.glow_share * np.clip(1 + course(self.seed + 10, 300, 3, age, moved), 0.1, None))
         since = 0.0 if self.begin is None else seconds - seconds_since_2000(self.begin)
-        distance = poleward_km - bend - (self.wander_km * wander(seconds, self.seed + 9) + 1e-3 * self.drift_m_per_s * since)
+        middle = self.wander_km * wander(seconds, self.seed + 9) + 1e-3 * self.drift_m_per_s * since
+        distance = poleward_km - bend - middle
         along = drifting(east_km, 150, self.speed_m_per_s, seconds)
         strands = smooth_noise(along, distance / (0.7 * self.width_km), self.seed + 1, 3)
         arcs = sum(_one_arc(self, which, east_km, distance, seconds) for which in range(self.count))

@@ -49,7 +49,7 @@ class FoldedBand(TexturedForm):
         band = level * (sheet(across, width) + 0.25 * sheet(across - 35, 1.8 * width, 1))
         return band * namespace(across).clip(0.75 + 1.3 * strands, min=0.08) + 0.06 * glow(across, 40)
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #c17e2caf
+# %% ../../nbs/35ab_simulate.bands.ipynb #3c396227
 @dataclass(frozen=True)
 class Breakup(TexturedForm):
     "An arc that brightens, folds, expands poleward and fills the sky."
@@ -76,15 +76,17 @@ class Breakup(TexturedForm):
         since, seed = self.clock(seconds)
         bend, = follow(east_km, 50 * course(seed, 350, 2, seconds / 900))
         arc_km = poleward_km - bend - 0.02 * max(-since, 0)  # equatorward at 20 m/s until it breaks up
-        come = min(1.0, (since / 60 + self.growth_minutes) / 2, (self.period_minutes - self.growth_minutes - since / 60) / 2)
+        minutes = since / 60 + self.growth_minutes
+        come = min(1.0, minutes / 2, (self.period_minutes - minutes) / 2)
         return max(come, 0.0) * _breakup(self, east_km, arc_km, seconds, since, seed)
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #53b52576
+# %% ../../nbs/35ab_simulate.bands.ipynb #8b96ce83
 def _front_km(form, east_km, since, uneven):
     "How far poleward the front is, and the bulge 0 to 1 along the arc, `since` seconds after the brightening."
     xp, age = namespace(east_km), max(since, 0.0)
     far = form.expansion_km * (1 - float(np.exp(-(age / (60 * form.expansion_minutes)) ** 1.5)))
-    bulge = step((east_km + 60 + 1e-3 * form.west_m_per_s * age) / 35) * step((60 + 1e-3 * form.east_m_per_s * age - east_km) / 140)
+    west, east = -60 - 1e-3 * form.west_m_per_s * age, 60 + 1e-3 * form.east_m_per_s * age
+    bulge = step((east_km - west) / 35) * step((east - east_km) / 140)
     return far * bulge * xp.clip(1 + uneven, min=0.2), bulge
 
 
@@ -103,7 +105,7 @@ def _breakup(form, east_km, arc_km, seconds, since, seed):
     parallel, = follow(across, np.clip(0.9 + 1.3 * course(seed + 8, 9, 2, seconds / 60), 0.1, None))
     arc = sheet(arc_km, 14) * (0.12 + 0.45 * burst * float(np.exp(-max(since, 0.0) / 150)))
     edge = sheet(across, 14 + 12 * burst, 1) * burst * (0.25 + 0.75 * bulge) * parallel
-    inside = burst * step(-across / 14) * step(arc_km / 12) * (0.08 + xp.clip(bent + 0.2, min=0.0))
+    inside = burst * step(-across / 14) * step(arc_km / 12) * (0.06 + 1.2 * xp.clip(bent + 0.15, min=0.0))
     texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * ridge(strands, 0.15)
     return fade * ((arc + edge) * rayed + inside * texture + 0.03 * burst * glow(arc_km - 0.5 * front, 250))
 

@@ -25,7 +25,7 @@ def extent(
     return namespace(east_km).exp(-(east * east + poleward * poleward))
 
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #900bfc32
+# %% ../../nbs/35ac_simulate.coronas.ipynb #fcae8f11
 @dataclass(frozen=True)
 class DraperyCorona(TexturedForm):
     "Rayed curtains that wind overhead."
@@ -41,7 +41,8 @@ class DraperyCorona(TexturedForm):
     def light(self, east_km, poleward_km, seconds):
         "Brightness relative to `brightness_rayleigh`; `seconds` since 2000."
         xp, speed, moved = namespace(east_km), self.speed_m_per_s, 1e-3 * self.speed_m_per_s * seconds
-        bent = smooth_noise(drifting(east_km, 150, 0.75 * speed, seconds), drifting(poleward_km, 110, 100, seconds), self.seed, 2)
+        bent = smooth_noise(drifting(east_km, 150, 0.75 * speed, seconds),
+                            drifting(poleward_km, 110, 100, seconds), self.seed, 2)
         across = (poleward_km + self.winding_km * bent) / self.spacing_km
         which = xp.floor(across)
         along = east_km + 25 * bent + 2000 * (which * 0.618 % 1 - 0.5)  # far from its neighbours' place in the course
