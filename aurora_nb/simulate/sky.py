@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['STAR_RAYLEIGH_SR', 'AIRGLOW_RAYLEIGH', 'EVEN_RAYLEIGH', 'AIRGLOW_LINES', 'DARK_SKY_RAYLEIGH', 'AIRGLOW_TINT',
-           'STARS_TINT', 'TWILIGHT_TINT', 'GLOW_TINT', 'MOON_TINT', 'Dome', 'find_dome', 'airglow', 'milky_way',
-           'twilight', 'moonlight', 'moon_mask', 'night_sky', 'star_tints', 'star_light']
+           'STARS_TINT', 'MOON_MAGNITUDE', 'TWILIGHT_TINT', 'GLOW_TINT', 'MOON_TINT', 'Dome', 'find_dome', 'airglow',
+           'milky_way', 'twilight', 'moonlight', 'moon_mask', 'night_sky', 'star_tints', 'star_light']
 
-# %% ../../nbs/36b_simulate.sky.ipynb #d17ba3c1
+# %% ../../nbs/36b_simulate.sky.ipynb #635cbdf0
 import zlib
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ..geometry.lens import to_vector
-from .camera import air_mass, band_weights, van_rhijn
+from ..geometry.lens import from_vector, to_vector
+from .camera import band_weights
 from .noise import seconds_since_2000, smooth_noise
-from .stars import all_stars, equatorial_vectors, planet_table, sky_rotation
+from .optics import air_mass, van_rhijn
+from .stars import PLANETS, all_stars, equatorial_vectors, planet_vectors, sky_rotation
 from ..stations import find_station
 
 # %% ../../nbs/36b_simulate.sky.ipynb #580c1bfc
@@ -125,22 +126,23 @@ def milky_way(
     rift_middle, rift_depth = 2 + 3 * np.sin(np.deg2rad(longitude * 4)), 0.7 / (1 + np.exp((np.abs(longitude - 35) - 45) / 6))
     return band * (1 - rift_depth * np.exp(-((latitude - rift_middle) / 3.5) ** 2))
 
-# %% ../../nbs/36b_simulate.sky.ipynb #c6d187b7
+# %% ../../nbs/36b_simulate.sky.ipynb #b41dada9
 def twilight(
     sun_elevation: float,  # Degrees
 ) -> float:
     "Light of the zenith in twilight, Rayleigh of white light: 13 000 at -12 degrees, gone at -18."
     depth = min(max(-5.0 - sun_elevation, -5.0), 13.0)
     excess = 10 ** (-0.4 * (11.84 + 1.518 * depth - 0.057 * depth ** 2)) - 10 ** (-0.4 * (11.84 + 1.518 * 13 - 0.057 * 169))
-    return 1.1 * 3000 * excess * 10 ** (0.4 * 21.7)
+    return 0.8 * 1.1 * 3000 * excess * 10 ** (0.4 * 21.7)
 
 
 def _dusk(vectors, elevation, bodies):
-    "Twilight over the sky relative to the zenith: evenly, and the glow at the horizon below which the Sun is."
-    sun = np.deg2rad(float(bodies.sun_azimuth))
+    "Twilight over the sky relative to the zenith: all around, and the glow above the Sun, which outlasts the rest."
+    sun, height = np.deg2rad(float(bodies.sun_azimuth)), float(np.clip(bodies.sun_elevation, -18, 0))
     towards = vectors[:, 0] * np.float32(np.sin(sun)) + vectors[:, 1] * np.float32(np.cos(sun))
-    glow = np.exp(-elevation / 9) * np.exp(4 * (towards - 1))
-    return (0.8 + 0.6 * np.cos(np.deg2rad(elevation))) * (1 + 0.4 * towards), 8 * glow
+    level = np.maximum(np.cos(np.deg2rad(elevation)), 1e-6)
+    contrast = 20 * 10 ** (-0.08 * (height + 12))
+    return 1 + 0.9 * level ** 3, contrast * np.exp(-elevation / 12 + 2.5 * (towards / level - 1))
 
 # %% ../../nbs/36b_simulate.sky.ipynb #16af4bef
 def _moon_power(moon_elevation, lit, depth=0.17):
@@ -163,15 +165,19 @@ def moonlight(
     path = 1 / np.sqrt(1 - 0.96 * np.cos(np.deg2rad(elevation)) ** 2)
     return DARK_SKY_RAYLEIGH / 79 * power * angle * (1 - 10 ** (-0.4 * depth * path))
 
-# %% ../../nbs/36b_simulate.sky.ipynb #f6e93e00
-def _around_moon(cosine, moon_elevation, lit, ice, haze):
+# %% ../../nbs/36b_simulate.sky.ipynb #71b2e398
+MOON_MAGNITUDE = -12.74  # full
+
+
+def _around_moon(cosine, moon_elevation, lit, ice, haze, depth=0.17):
     "Aureole, halo and disc in Rayleigh, for cosines of the angle from the Moon."
     distance = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    power = DARK_SKY_RAYLEIGH / 79 * _moon_power(moon_elevation, lit)
+    power = _moon_power(moon_elevation, lit, depth)
     aureole = haze * 6.2e7 * np.maximum(distance, 0.3) ** -2.0 * np.exp(-distance / 6)
-    inside = np.exp(-((distance - 22.3) / np.where(distance < 22.3, 0.5, 2.5)) ** 2)
-    disc = 5e12 * lit * np.exp(-(distance / 0.45) ** 2)
-    return power * (0.15 * aureole + 3e5 * ice * inside + disc * 1e-2)
+    ring = 4e5 * ice * np.exp(-((distance - 22.3) / np.where(distance < 22.3, 0.5, 2.5)) ** 2)
+    light = STAR_RAYLEIGH_SR * 10 ** (-0.4 * MOON_MAGNITUDE) * power / 10 ** (-0.4 * 3.84)
+    disc = light / (np.pi * np.deg2rad(0.45) ** 2) * np.exp(-(distance / 0.45) ** 2)
+    return DARK_SKY_RAYLEIGH / 79 * power * 0.15 * (aureole + ring) + disc
 
 
 def moon_mask(
@@ -236,7 +242,7 @@ def _near_moon(dome, bodies, ice, haze):
     light[near] = _around_moon(cosine[near], float(bodies.moon_elevation), float(bodies.moon_phase), ice, haze)
     return light.reshape(dome.shape)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #89aa98f2
+# %% ../../nbs/36b_simulate.sky.ipynb #9b8d2e74
 def star_tints(
     b_v,  # Colour of the stars, magnitudes
 ) -> np.ndarray:
@@ -249,39 +255,44 @@ def star_tints(
 
 @lru_cache(maxsize=4)
 def _catalogue(limit):
-    "Equatorial vectors (star, 3), light relative to magnitude 0 and tints (star, 3)."
+    "Equatorial vectors (star, 3), light relative to magnitude 0 and tints (star, 3) of stars and then planets; planets' light is 1."
     table = all_stars(limit)
-    return (equatorial_vectors(table.right_ascension, table.declination), 10 ** (-0.4 * table.magnitude.to_numpy()),
-            star_tints(table.b_v))
+    vectors = np.concatenate([equatorial_vectors(table.right_ascension, table.declination), np.zeros((len(PLANETS), 3))])
+    light = np.concatenate([10 ** (-0.4 * table.magnitude.to_numpy()), np.ones(len(PLANETS))])
+    return vectors, light, star_tints(np.append(table.b_v, [planet.b_v for planet in PLANETS.values()]))
 
 
 def _points(time, limit):
-    "The catalogue with the planets."
-    table, stars = planet_table(time), _catalogue(limit)
-    planets = (equatorial_vectors(table.right_ascension, table.declination), 10 ** (-0.4 * table.magnitude.to_numpy()),
-               star_tints(table.b_v))
-    return [np.concatenate(pair) for pair in zip(stars, planets)]
+    "The catalogue with the planets where they are now."
+    vectors, light, tints = _catalogue(limit)
+    vectors, light, count = vectors.copy(), light.copy(), len(PLANETS)
+    vectors[-count:], magnitudes = planet_vectors(time)
+    light[-count:] = 10 ** (-0.4 * magnitudes)
+    return vectors, light, tints
 
-# %% ../../nbs/36b_simulate.sky.ipynb #74599dcf
-def _pixel_steradian(lens, x, y):
-    "Solid angle of the pixels at these places."
-    corners = [to_vector(*lens.pixel_to_sky(x + dx, y + dy)) for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
-    return np.linalg.norm(np.cross(corners[1] - corners[0], corners[3] - corners[2]), axis=-1)
+# %% ../../nbs/36b_simulate.sky.ipynb #62b67cf7
+@lru_cache(maxsize=8)
+def _steradian(lens):
+    "Solid angle of each pixel, (y, x)."
+    corners = to_vector(*lens.pixel_to_sky(*np.meshgrid(*(np.arange(side + 1) - 0.5 for side in lens.shape[::-1]))))
+    first, second = corners[1:, 1:] - corners[:-1, :-1], corners[1:, :-1] - corners[:-1, 1:]
+    return np.linalg.norm(np.cross(first, second), axis=-1) / 2  # half the cross product of the diagonals
 
 
 def _splat(shape, x, y, light, sigma):
-    "Spread light (star, band) at x, y over a Gaussian; (y, x, band)."
-    reach = np.arange(-3, 4)
-    rows, columns = (np.rint(at).astype(int)[:, None] + reach for at in (y, x))
-    spot = [np.exp(-0.5 * np.square((at - centre[:, None]) / sigma)) for at, centre in ((rows, y), (columns, x))]
-    spot = [np.where((at >= 0) & (at < side), part / part.sum(1, keepdims=True), 0)
-            for at, part, side in zip((rows, columns), spot, shape)]
-    where = np.clip(rows, 0, shape[0] - 1)[:, :, None] * shape[1] + np.clip(columns, 0, shape[1] - 1)[:, None]
-    spread = spot[0][:, :, None] * spot[1][:, None]
-    bands = [np.bincount(where.ravel(), (spread * band[:, None, None]).ravel(), shape[0] * shape[1]) for band in light.T]
-    return np.stack(bands, -1).reshape(*shape, -1).astype(np.float32)
+    "Spread light (star, band) at x, y over a Gaussian of `sigma` pixels; (y, x, band)."
+    reach, (rows, columns) = int(np.ceil(2.5 * sigma)), shape
+    wide, steps = columns + 2 * reach, np.arange(-reach, reach + 1)
+    row, column = np.rint(y).astype(np.int64), np.rint(x).astype(np.int64)
+    down, right = (np.exp(-0.5 * np.square((steps - (at - whole)[:, None]) / sigma)) for at, whole in ((y, row), (x, column)))
+    spot = (down / down.sum(1, keepdims=True))[:, :, None] * (right / right.sum(1, keepdims=True))[:, None]
+    where = ((row + reach) * wide + column + reach)[:, None] + (steps[:, None] * wide + steps).ravel()
+    spot, where = spot.reshape(where.shape), where.ravel()
+    bands = [np.bincount(where, (spot * band[:, None]).ravel(), (rows + 2 * reach) * wide) for band in light.T]
+    image = np.stack(bands, -1).reshape(rows + 2 * reach, wide, -1)
+    return image[reach:rows + reach, reach:columns + reach].astype(np.float32)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #6901edf1
+# %% ../../nbs/36b_simulate.sky.ipynb #5555fb09
 def star_light(
     camera,                 # A Camera
     time,                   # Moment, UTC
@@ -289,19 +300,27 @@ def star_light(
     limit: float = 6.0,     # Faintest magnitude
     twinkle: float = 0.1,   # Standard deviation of a star's light at the zenith in one second; 0 is none
     seed: int = 0,          # Which twinkling
-    optical_depth: float = 0.2,  # Of the air at the zenith
+    optical_depth: float = 0.15,  # Of the air at the zenith
 ) -> np.ndarray:
     "Light of stars and planets in Rayleigh, (y, x) or (y, x, band), before the lens."
     vectors, light, tints = _points(time, limit)
     towards = vectors @ sky_rotation(time, station).T
-    up = towards[:, 2] > np.sin(np.deg2rad(1.0))
-    elevation, azimuth = (np.degrees(part) for part in (np.arcsin(towards[up, 2]), np.arctan2(towards[up, 0], towards[up, 1])))
-    x, y = camera.lens.sky_to_pixel(azimuth, elevation)
-    strength = STAR_RAYLEIGH_SR * light[up] * _extinction(elevation, optical_depth) / _pixel_steradian(camera.lens, x, y)
-    if twinkle:
-        rng = np.random.Generator(np.random.SFC64([seed, int(np.datetime64(time, "ns").astype(np.int64))]))
-        spread = twinkle * air_mass(elevation) ** 1.5 / np.sqrt(max(camera.exposure_s, 0.1))
-        strength = strength * np.exp(spread * rng.standard_normal(len(up))[up] - spread ** 2 / 2)
-    bands = tints[up] @ np.stack([band_weights(camera, tint) for tint in np.eye(3)])
-    image = _splat(camera.lens.shape, x, y, strength[:, None] * bands, getattr(camera, "psf_pixels", 0.7))
+    seen = np.flatnonzero(towards[:, 2] > np.sin(np.deg2rad(1.0)))
+    azimuth, elevation = from_vector(towards[seen])
+    with np.errstate(invalid="ignore"):
+        x, y = camera.lens.sky_to_pixel(azimuth, elevation)
+        inside = (x > -0.5) & (x < camera.lens.shape[1] - 0.5) & (y > -0.5) & (y < camera.lens.shape[0] - 0.5)
+    seen, x, y, elevation = seen[inside], x[inside], y[inside], elevation[inside]
+    size = _steradian(camera.lens)[np.rint(y).astype(int), np.rint(x).astype(int)]
+    strength = STAR_RAYLEIGH_SR * light[seen] * _extinction(elevation, optical_depth) / size
+    if twinkle: strength = strength * _twinkling(time, seed, len(light), camera.exposure_s, twinkle)[seen] ** (
+        np.minimum(air_mass(elevation), 5.0) ** 1.5)
+    bands = tints[seen] @ np.stack([band_weights(camera, tint) for tint in np.eye(3)])
+    image = _splat(camera.lens.shape, x, y, strength[:, None] * bands, getattr(camera, "psf_pixels", 0.55))
     return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def _twinkling(time, seed, count, exposure_s, twinkle):
+    "Factor of each star's light at the zenith, mean about 1, another one at each moment."
+    rng = np.random.Generator(np.random.SFC64([seed, int(np.datetime64(time, "ns").astype(np.int64))]))
+    return np.exp(twinkle / np.sqrt(max(exposure_s, 0.1)) * rng.standard_normal(count, np.float32))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLANETS', 'SATURN_POLE', 'LIGHT_DAYS_PER_AU', 'all_stars', 'star_table', 'days_since_2000', 'sidereal_angle',
-           'sky_rotation', 'equatorial_vectors', 'star_positions', 'Planet', 'planet_table']
+           'sky_rotation', 'equatorial_vectors', 'star_positions', 'Planet', 'planet_vectors', 'planet_table']
 
 # %% ../../nbs/34_simulate.stars.ipynb #85fa5ef3
 from functools import cache, lru_cache
@@ -66,13 +66,13 @@ def sky_rotation(
     south_east_up = _turn(90 - station.latitude, 2) @ meridian @ of_date
     return south_east_up[[1, 0, 2]] * np.array([[1], [-1], [1]])
 
-# %% ../../nbs/34_simulate.stars.ipynb #f0c8813c
+# %% ../../nbs/34_simulate.stars.ipynb #1c46bd29
 def equatorial_vectors(
     right_ascension,  # Degrees
     declination,      # Degrees
 ) -> np.ndarray:
     "Unit vectors (..., 3): x to right ascension 0, y to 90 degrees, z to the pole."
-    ascension, declination = np.deg2rad(np.asarray(right_ascension)), np.deg2rad(np.asarray(declination))
+    ascension, declination = np.broadcast_arrays(np.deg2rad(right_ascension), np.deg2rad(declination))
     level = np.cos(declination)
     return np.stack([level * np.cos(ascension), level * np.sin(ascension), np.sin(declination)], -1)
 
@@ -133,16 +133,24 @@ def _planets_at(hour):
         magnitudes.append(_magnitude(planet, *lengths, float(pole @ vectors[-1])))
     return np.array(vectors), np.array(magnitudes)
 
-# %% ../../nbs/34_simulate.stars.ipynb #cded19a9
+# %% ../../nbs/34_simulate.stars.ipynb #62b728d1
+def planet_vectors(
+    time,  # One moment, UTC
+) -> tuple:
+    "Unit vectors (planet, 3), equatorial J2000, and magnitudes of Mercury to Saturn, in the order of `PLANETS`."
+    hours = float(days_since_2000(time)) * 24
+    hour, part = int(np.floor(hours)), hours % 1
+    (before, dim), (after, bright) = _planets_at(hour), _planets_at(hour + 1)
+    vectors = before * (1 - part) + after * part
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dim * (1 - part) + bright * part
+
+
 def planet_table(
     time,  # One moment, UTC
 ) -> pd.DataFrame:
     "Mercury to Saturn by name, with the columns of `all_stars`: place (J2000, degrees), magnitude and colour."
-    hours = float(days_since_2000(time)) * 24
-    part = hours - np.floor(hours)
-    (first, dim), (second, bright) = _planets_at(int(np.floor(hours))), _planets_at(int(np.floor(hours)) + 1)
-    x, y, z = (first * (1 - part) + second * part).T
-    return pd.DataFrame(dict(right_ascension=np.degrees(np.arctan2(y, x)) % 360,
-                             declination=np.degrees(np.arctan2(z, np.hypot(x, y))),
-                             magnitude=dim * (1 - part) + bright * part,
-                             b_v=[planet.b_v for planet in PLANETS.values()]), index=list(PLANETS))
+    vectors, magnitude = planet_vectors(time)
+    ascension, declination = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360, np.degrees(np.arcsin(vectors[:, 2]))
+    colours = [planet.b_v for planet in PLANETS.values()]
+    return pd.DataFrame(dict(right_ascension=ascension, declination=declination, magnitude=magnitude, b_v=colours),
+                        index=list(PLANETS))
