@@ -1640,8 +1640,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather.Weather': ( 'simulate.weather.html#weather',
                                                                                     'aurora_nb/simulate/weather.py'),
-                                            'aurora_nb.simulate.weather._cirrus': ( 'simulate.weather.html#_cirrus',
-                                                                                    'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather._lamps': ( 'simulate.weather.html#_lamps',
                                                                                    'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather._moonlit': ( 'simulate.weather.html#_moonlit',

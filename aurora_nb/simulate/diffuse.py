@@ -53,7 +53,7 @@ def wander(
         total = total + xp.sin(wave + phase)
     return total * float((2 / 3 / waves) ** 0.5)
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #0444c97f
+# %% ../../nbs/35b_simulate.diffuse.ipynb #47937572
 CHANCES = 4096
 
 
@@ -74,7 +74,8 @@ def of_cell(
     from array_api_compat import device
 
     xp = namespace(cell)
-    return xp.take(xp.asarray(np.asarray(values, np.float32), device=device(cell)), cell & (CHANCES - 1))
+    table = xp.asarray(np.asarray(values, np.float32), device=device(cell))
+    return xp.reshape(xp.take(table, xp.reshape(cell & (CHANCES - 1), (-1,))), cell.shape)
 
 # %% ../../nbs/35b_simulate.diffuse.ipynb #b1d0b3b6
 @dataclass(frozen=True)
