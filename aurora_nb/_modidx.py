@@ -1460,6 +1460,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'aurora_nb/simulate/scene.py'),
                                           'aurora_nb.simulate.scene._instances': ( 'simulate.scene.html#_instances',
                                                                                    'aurora_nb/simulate/scene.py'),
+                                          'aurora_nb.simulate.scene._local_time': ( 'simulate.scene.html#_local_time',
+                                                                                    'aurora_nb/simulate/scene.py'),
                                           'aurora_nb.simulate.scene._nearest_footprints': ( 'simulate.scene.html#_nearest_footprints',
                                                                                             'aurora_nb/simulate/scene.py'),
                                           'aurora_nb.simulate.scene._red_ratio': ( 'simulate.scene.html#_red_ratio',

@@ -23,13 +23,13 @@ from .heights import HEIGHTS_KM, LINES, height_profile, line_ratios
 from .optics import van_rhijn
 from ..stations import Station, find_station
 
-# %% ../../nbs/36a_simulate.projection.ipynb #f68eb9c1
+# %% ../../nbs/36a_simulate.projection.ipynb #90278e72
 def _foot_direction(east_km, north_km):
     "Vectors (..., 3) east, north, up from the station to places at 110 km, for a ball Earth."
     distance = np.hypot(east_km, north_km)
-    angle = distance / FOOT_RADIUS_KM
-    level = FOOT_RADIUS_KM * np.sin(angle) / np.maximum(distance, 1e-9)
-    return np.stack([east_km * level, north_km * level, FOOT_RADIUS_KM * np.cos(angle) - (FOOT_RADIUS_KM - FOOT_KM)], -1)
+    half = np.sin(distance / (2 * FOOT_RADIUS_KM))  # with the half angle single precision is enough
+    level = 2 * FOOT_RADIUS_KM * half * np.sqrt(1 - half * half) / np.maximum(distance, 1e-9)
+    return np.stack([east_km * level, north_km * level, FOOT_KM - 2 * FOOT_RADIUS_KM * half * half], -1)
 
 
 def _foot_place(vector):
@@ -39,19 +39,28 @@ def _foot_place(vector):
     angle = zenith - np.arcsin(np.sin(zenith) * (1 - FOOT_KM / FOOT_RADIUS_KM))
     return np.moveaxis(vector[..., :2] * (FOOT_RADIUS_KM * angle / np.maximum(level, 1e-12))[..., None], -1, 0)
 
-# %% ../../nbs/36a_simulate.projection.ipynb #85bc708f
-class _Layout:
-    "The square grid of directions around the axis of a lens."
-    growth = np.radians(6.0)  # Beyond the field of view steps have doubled after this angle
+# %% ../../nbs/36a_simulate.projection.ipynb #d27d832f
+def _bilinear(first, second):
+    "Four times (index of the first axis, of the second, weight)."
+    low = np.floor(first), np.floor(second)
+    part = first - low[0], second - low[1]
+    low = low[0].astype(np.int32), low[1].astype(np.int32)
+    return [(low[0] + i, low[1] + j, (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1]))
+            for i in (0, 1) for j in (0, 1)]
 
-    def __init__(self, lens, edge, cell):
-        azimuth, elevation = (float(angle) for angle in lens.pixel_to_sky(*lens.centre))
-        axis, level = to_vector(azimuth, elevation), to_vector(azimuth + 90, 0.0)
-        self.frame = np.stack([level, np.cross(axis, level), axis])  # the third row looks along the axis
-        self.step, self.edge = cell / lens.focal, edge
+
+class _Square:
+    "Grid points even in direction around an axis."
+    growth = np.radians(6.0)  # Beyond the edge steps have doubled after this angle
+
+    def __init__(self, axis, step, edge):
+        level = to_vector(axis[0] + 90, 0.0)
+        axis = to_vector(*axis)
+        self.frame = np.stack([level, np.cross(axis, level), axis]).astype(np.float32)  # the third row: the axis
+        self.step, self.edge = step, edge
 
     def steps(self, vector):
-        "Grid coordinates (2, ...) of directions; (0, 0) is the lens axis."
+        "Grid coordinates (2, ...) of directions; (0, 0) is the axis."
         first, second, along = (vector @ row for row in self.frame)
         level = np.hypot(first, second)
         angle = np.arctan2(level, along)
@@ -66,6 +75,73 @@ class _Layout:
         angle = angle + self.growth * np.expm1(np.maximum(radius * self.step - self.edge, 0) / self.growth)
         first, second = steps * (np.sin(angle) / np.maximum(radius, 1e-12))
         return np.stack([first, second, np.cos(angle)], -1) @ self.frame
+
+# %% ../../nbs/36a_simulate.projection.ipynb #0f7942c2
+class _Numbers:
+    "The used points of a square grid and their numbers."
+    def __init__(self, used):
+        self.half = len(used) // 2
+        self.table = np.cumsum(used, dtype=np.int32).reshape(used.shape) - 1
+        self.steps = np.argwhere(used).T - self.half
+
+    def corners(self, steps):
+        "Numbers and weights (..., 4) of the points around grid coordinates."
+        found = [(self.table[first + self.half, second + self.half], weight)
+                 for first, second, weight in _bilinear(*steps)]
+        return tuple(np.stack(part, -1) for part in zip(*found))
+
+
+def _used_disc(radius):
+    "All points of the square grid up to a radius, and their neighbours."
+    across = np.arange(-int(radius) - 3, int(radius) + 4)
+    return np.hypot(*np.meshgrid(across, across)) < radius + 2
+
+
+def _used_paths(paths):
+    "All points near grid coordinates (2, ...) that lie up to two steps apart."
+    from scipy.ndimage import binary_dilation  # slow to import
+
+    paths = [np.rint(path).astype(np.int32) for path in paths]
+    half = max(int(np.abs(path).max()) for path in paths) + 5
+    used = np.zeros((2 * half + 1,) * 2, bool)
+    for first, second in paths: used[first + half, second + half] = True
+    return binary_dilation(used, np.ones((7, 7)))
+
+# %% ../../nbs/36a_simulate.projection.ipynb #68af6f2d
+class _Rings:
+    "Grid points on circles around the station, for what is seen low above the horizon."
+    bend_km = 500.0  # To here rings are evenly apart
+
+    def __init__(self, square, farthest_km):
+        self.first_km, near = (float(np.hypot(*_foot_place(to_vector(0.0, 90 - np.degrees(angle)))))
+                               for angle in (square.edge, square.edge - square.step))
+        self.step_km = float(np.clip(self.first_km - near, 5, 7))
+        self.around = round(2 * np.pi * square.edge / square.step)
+        self.count = int(self.ring(np.float64(farthest_km))) + 2
+
+    def ring(self, distance_km):
+        "Fractional number of the ring at a distance; 0 is the edge of the square."
+        near, far = np.minimum(distance_km, self.bend_km), np.maximum(distance_km, self.bend_km)
+        return (near - self.first_km + self.bend_km * (1 - self.bend_km / far)) / self.step_km
+
+    def distance(self, ring):
+        "Kilometres: the way back."
+        along = ring * self.step_km + self.first_km
+        beyond = np.maximum(along - self.bend_km, 0)
+        return np.where(along < self.bend_km, along, self.bend_km / (1 - beyond / self.bend_km))
+
+    def points_km(self):
+        "Kilometres east and north (2, point) of the grid."
+        distance, turn = np.meshgrid(self.distance(np.arange(self.count)), np.arange(self.around) * 2 * np.pi / self.around,
+                                     indexing="ij")
+        return np.stack([(distance * np.sin(turn)).ravel(), (distance * np.cos(turn)).ravel()])
+
+    def corners(self, east_km, north_km):
+        "Numbers and weights (..., 4) of the points around places."
+        turn = np.arctan2(east_km, north_km) * np.float32(self.around / (2 * np.pi))
+        ring = np.maximum(self.ring(np.hypot(east_km, north_km)), 0)
+        found = [(first * self.around + second % self.around, weight) for first, second, weight in _bilinear(ring, turn)]
+        return tuple(np.stack(part, -1) for part in zip(*found))
 
 # %% ../../nbs/36a_simulate.projection.ipynb #1daf2293
 _KNOTS = 12
@@ -113,92 +189,100 @@ def _ladder(energy_kev, response, step):
     total = np.bincount(which, light)
     return np.bincount(which, light * middle) / total, total
 
-# %% ../../nbs/36a_simulate.projection.ipynb #e1f582f6
-_CHUNK = 4096  # Pixels worked on at once; bounds the memory
-
-
-class _Numbers:
-    "Which grid points are used, and their numbers."
-    def __init__(self, paths):
-        from scipy.ndimage import binary_dilation  # slow to import
-
-        paths = [np.rint(path).astype(np.int32) for path in paths]
-        self.half = max(int(np.abs(path).max()) for path in paths) + 5
-        used = np.zeros((2 * self.half + 1,) * 2, bool)
-        for column, row in paths: used[row + self.half, column + self.half] = True
-        used = binary_dilation(used, np.ones((7, 7)))  # the heights of `paths` lie up to two steps apart
-        self.table = np.cumsum(used, dtype=np.int32).reshape(used.shape) - 1
-        self.steps = np.argwhere(used).T[::-1] - self.half
-
-    def __call__(self, column, row):
-        return self.table[row + self.half, column + self.half]
-
-
-def _matrix_rows(steps, weights, numbers, smallest):
-    "CSR matrix of some pixels: bilinear weights of their footprints; those on one grid point are added up."
-    from scipy.sparse import csr_array  # slow to import
-
-    corner = np.floor(steps)
-    right, down = steps - corner
-    column, row = corner.astype(np.int32)
-    parts = [(numbers(column + i, row + j), weights * (right if i else 1 - right) * (down if j else 1 - down))
-             for j in (0, 1) for i in (0, 1)]
-    index, value = (np.stack(part, -1).reshape(len(weights), -1) for part in zip(*parts))
-    starts = np.arange(len(weights) + 1, dtype=np.int32) * index.shape[1]
-    matrix = csr_array((value.ravel(), index.ravel(), starts), shape=(len(weights), numbers.steps.shape[1]))
-    matrix.sum_duplicates()
-    whole = weights.sum(1)
-    matrix.data[matrix.data < smallest * np.repeat(whole, np.diff(matrix.indptr))] = 0
-    matrix.eliminate_zeros()
-    matrix.data *= np.repeat(whole / matrix.sum(1), np.diff(matrix.indptr))
-    return matrix
-
-# %% ../../nbs/36a_simulate.projection.ipynb #0c499672
+# %% ../../nbs/36a_simulate.projection.ipynb #5c21be26
 def _visible(lens):
     "Azimuth and elevation of the pixels above the horizon, and which they are (y, x)."
     y, x = np.indices(lens.shape)
     azimuth, elevation = lens.pixel_to_sky(x, y)
     visible = elevation >= 0
-    if not visible.any(): raise AuroraError(f"no pixel above the horizon: this lens looks at elevations up to "
-                                            f"{np.nanmax(elevation):.0f} degrees; check its tilt")
+    if not visible.any():
+        raise AuroraError(f"no pixel above the horizon: found elevations up to {np.nanmax(elevation):.0f} degrees, "
+                          "expected some above 0; check the tilt of the lens")
     return azimuth[visible], elevation[visible], visible
 
 
-class _AlongFieldLines:
-    "Light that stands along field lines: the grid below them and its matrices."
-    smallest = 2e-4  # Parts of a pixel's light that are left out, and shared among the others
+_CHUNK = 4096  # Pixels worked on at once; bounds the memory
+
+
+class _Sight:
+    "Lines of sight of a lens through the field lines above a station, and the footprint grid below them."
+    smallest = 5e-4          # Part of a pixel's light below which a grid point is left out
+    wide = np.radians(75.0)  # A lens that sees further than this from its axis gets rings
+    coarsest = np.radians(1.2)
 
     def __init__(self, lens, station, time, cell):
         azimuth, elevation, self.visible = _visible(lens)
-        self.sight = _lines_of_sight(azimuth, elevation, station, field_lines(station, time))
-        edge = angular_distance(azimuth, elevation, *lens.pixel_to_sky(*lens.centre)).max()
-        self.layout = _Layout(lens, float(np.radians(edge)), cell)
-        apart = 4 * self.layout.step  # two steps of the grid at most
-        heights = np.geomspace(*HEIGHTS_KM, int(np.log(HEIGHTS_KM[1] / HEIGHTS_KM[0]) / apart) + 2)
-        self.numbers = _Numbers(self.steps(part, heights) for part in self.chunks())
+        self.knots = _lines_of_sight(azimuth, elevation, station, field_lines(station, time))
+        axis = tuple(float(angle) for angle in lens.pixel_to_sky(*lens.centre))
+        edge = float(np.radians(angular_distance(azimuth, elevation, *axis).max()))
+        cell = 0.9 * max(1.0, (len(azimuth) / 1e5) ** 0.5) if cell is None else cell
+        self.step = min(cell / lens.focal, self.coarsest)
+        self.rings = None
+        if edge > self.wide: self._with_rings()
+        else: self._without_rings(axis, edge)
+        self.count = self.inner.steps.shape[1] + (self.rings.count * self.rings.around if self.rings else 0)
+
+    def _with_rings(self):
+        self.square = _Square((0.0, 90.0), self.step, np.radians(65.0))
+        self.inner = _Numbers(_used_disc(self.square.edge / self.step))
+        self.rings = _Rings(self.square, np.hypot(*self.knots[:2]).max() + 50)
+
+    def _without_rings(self, axis, edge):
+        self.square = _Square(axis, self.step, edge)
+        low, high = np.log(HEIGHTS_KM)
+        heights = np.exp(np.linspace(low, high, int((high - low) / (4 * self.step)) + 2))  # at most two steps apart
+        self.inner = _Numbers(_used_paths(self.square.steps(_foot_direction(*self.feet(part, heights)))
+                                          for part in self.chunks()))
 
     def chunks(self):
-        return [slice(start, start + _CHUNK) for start in range(0, self.sight.shape[1], _CHUNK)]
+        return [slice(start, start + _CHUNK) for start in range(0, self.knots.shape[1], _CHUNK)]
 
-    def steps(self, part, heights):
-        "Grid coordinates (2, pixel, height) of footprints."
-        east, north = self.sight[:2, part] @ _between_knots(heights).astype(np.float32)
-        return self.layout.steps(_foot_direction(east, north)).astype(np.float32)
+    def feet(self, part, heights):
+        "Footprints (2, pixel, height), kilometres east and north."
+        return self.knots[:2, part] @ _between_knots(heights).astype(np.float32)
 
-# %% ../../nbs/36a_simulate.projection.ipynb #94f0bbdd
-def _grid_places(way: _AlongFieldLines, station):
+# %% ../../nbs/36a_simulate.projection.ipynb #b5672428
+def _grid_places(sight: _Sight, station):
     "Geodetic latitude and longitude of the footprint grid."
-    return places(from_local(*_foot_place(way.layout.vectors(way.numbers.steps.astype(float))), station))
+    local = _foot_place(sight.square.vectors(sight.inner.steps.astype(float)))
+    if sight.rings: local = np.concatenate([local, sight.rings.points_km()], 1)
+    return places(from_local(*local, station))
 
 
-def _field_line_matrix(way: _AlongFieldLines, energy_kev, response):
+def _corners(sight: _Sight, feet):
+    "Numbers and weights (..., 4) of the grid points around footprints."
+    number, weight = np.empty(feet.shape[1:] + (4,), np.int32), np.empty(feet.shape[1:] + (4,), np.float32)
+    near = np.ones(feet.shape[1:], bool) if not sight.rings else np.hypot(*feet) < sight.rings.first_km
+    number[near], weight[near] = sight.inner.corners(sight.square.steps(_foot_direction(*feet[:, near])))
+    if sight.rings:
+        number[~near], weight[~near] = sight.rings.corners(*feet[:, ~near])
+        number[~near] += sight.inner.steps.shape[1]
+    return number, weight
+
+# %% ../../nbs/36a_simulate.projection.ipynb #56837592
+def _rows(sight: _Sight, part, heights, slant):
+    "CSR matrix of some pixels: weights of one grid point are added up, tiny ones shared among the others."
+    from scipy.sparse import csr_array  # slow to import
+
+    light = sight.knots[2, part] @ slant
+    number, weight = _corners(sight, sight.feet(part, heights))
+    starts = np.arange(len(light) + 1, dtype=np.int32) * (4 * len(heights))
+    matrix = csr_array(((weight * light[..., None]).ravel(), number.ravel(), starts), shape=(len(light), sight.count))
+    matrix.sum_duplicates()
+    whole = light.sum(1)
+    matrix.data[matrix.data < sight.smallest * np.repeat(whole, np.diff(matrix.indptr))] = 0
+    matrix.eliminate_zeros()
+    matrix.data *= np.repeat(whole / matrix.sum(1), np.diff(matrix.indptr))
+    return matrix
+
+
+def _field_line_matrix(sight: _Sight, energy_kev, response):
     "From the footprint grid to the pixels above the horizon, CSR."
     from scipy.sparse import vstack  # slow to import
 
-    heights, light = _ladder(energy_kev, response, way.layout.step)
+    heights, light = _ladder(energy_kev, response, sight.step)
     slant = (_between_knots(heights) * light).astype(np.float32)
-    return vstack([_matrix_rows(way.steps(part, heights), way.sight[2, part] @ slant, way.numbers, way.smallest)
-                   for part in way.chunks()], format="csr", dtype=np.float32)
+    return vstack([_rows(sight, part, heights, slant) for part in sight.chunks()], format="csr", dtype=np.float32)
 
 # %% ../../nbs/36a_simulate.projection.ipynb #b6130ae8
 def _shell_matrix(elevation, shell_km, energy_kev, response):
@@ -250,14 +334,14 @@ def _all_rows(matrix, visible):
     return csr_array((matrix.data, matrix.indices, np.cumsum(entries, dtype=entries.dtype)),
                      shape=(visible.size, matrix.shape[1]))
 
-# %% ../../nbs/36a_simulate.projection.ipynb #09e3cbca
+# %% ../../nbs/36a_simulate.projection.ipynb #b29c6b17
 class Projection:
     "What a lens at a station sees of light above it; made by `build_projection`."
     def __init__(self, lens, station, time, visible, place, height_km, matrix):
         self.lens, self.station, self.time, self.visible, self.device = lens, station, time, visible, "cpu"
         self.latitude, self.longitude = place
         self.magnetic_latitude, self.magnetic_longitude = (
-            part.astype(np.float32) for part in magnetic_coordinates(*place, height_km, time))
+            np.nan_to_num(part).astype(np.float32) for part in magnetic_coordinates(*place, height_km, time))  # NaN far off
         self._make, self._made, self._sent = matrix, {}, {}
 
     def matrix(self, energy_kev: float, response):
@@ -304,7 +388,7 @@ class Projection:
             _on_device(to_numpy(part), device) for part in (self.magnetic_latitude, self.magnetic_longitude))
         return moved
 
-# %% ../../nbs/36a_simulate.projection.ipynb #dfff0006
+# %% ../../nbs/36a_simulate.projection.ipynb #ac9e6a93
 def _resized(lens, size):
     factor = size / max(lens.shape)
     return replace(lens, shape=tuple(round(side * factor) for side in lens.shape), focal=lens.focal * factor,
@@ -317,7 +401,7 @@ def build_projection(
     time: Time,                      # The field of this moment; good for a winter
     size: int | None = None,         # Pixels along the longer side; None: those of the lens
     shell_km: float | None = None,   # All light in a thin shell at this height; None: along field lines
-    cell: float = 0.9,               # Step of the footprint grid in pixels
+    cell: float | None = None,       # Step of the footprint grid in pixels; None: 0.9, more beyond 100 000 pixels
 ) -> Projection:
     "Work out what each pixel of a lens sees of the light on the field lines around a station."
     station = find_station(station)
@@ -326,6 +410,6 @@ def build_projection(
         azimuth, elevation, visible = _visible(lens)
         place = aer_to_geodetic(azimuth, elevation, station, shell_km)
         return Projection(lens, station, time, visible, place, shell_km, partial(_shell_matrix, elevation, shell_km))
-    way = _AlongFieldLines(lens, station, time, cell)
-    return Projection(lens, station, time, way.visible, _grid_places(way, station), FOOT_KM,
-                      partial(_field_line_matrix, way))
+    sight = _Sight(lens, station, time, cell)
+    return Projection(lens, station, time, sight.visible, _grid_places(sight, station), FOOT_KM,
+                      partial(_field_line_matrix, sight))
