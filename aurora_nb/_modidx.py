@@ -1516,6 +1516,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'aurora_nb.simulate.sky._splat': ('simulate.sky.html#_splat', 'aurora_nb/simulate/sky.py'),
                                         'aurora_nb.simulate.sky._steradian': ('simulate.sky.html#_steradian', 'aurora_nb/simulate/sky.py'),
                                         'aurora_nb.simulate.sky._twinkling': ('simulate.sky.html#_twinkling', 'aurora_nb/simulate/sky.py'),
+                                        'aurora_nb.simulate.sky._veil': ('simulate.sky.html#_veil', 'aurora_nb/simulate/sky.py'),
                                         'aurora_nb.simulate.sky._waves': ('simulate.sky.html#_waves', 'aurora_nb/simulate/sky.py'),
                                         'aurora_nb.simulate.sky.airglow': ('simulate.sky.html#airglow', 'aurora_nb/simulate/sky.py'),
                                         'aurora_nb.simulate.sky.find_dome': ('simulate.sky.html#find_dome', 'aurora_nb/simulate/sky.py'),

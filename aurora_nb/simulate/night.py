@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KEPT', 'TRUTHS', 'FORMS', 'night_times', 'find_forms', 'Night', 'simulate_night', 'simulate_frames']
 
-# %% ../../nbs/37_simulate.night.ipynb #ac8415ef
+# %% ../../nbs/37_simulate.night.ipynb #5533f2cf
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ from .camera import expose
 from .emission import NAMED_FORMS, named_forms
 from .overlay import draw_overlay
 from .scene import Bodies, Scene, build_scene, frame_light, frame_truth, winter_of
-from .truth import SCHEMES, ClassRules, class_table, instance_table, rare_forms
+from .truth import SCHEMES, ClassRules, rare_forms
 from .weather import Weather, find_weather
 
 # %% ../../nbs/37_simulate.night.ipynb #2012298e
