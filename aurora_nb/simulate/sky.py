@@ -80,10 +80,15 @@ def _make_dome(azimuth, elevation):
                         (len(inside), _SIDE ** 2))
     return Dome(matrix, vectors, azimuth.shape)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #19f972a6
+# %% ../../nbs/36b_simulate.sky.ipynb #5b704d65
 def _extinction(elevation, optical_depth):
-    "What the air leaves, relative to the zenith."
+    "What the air leaves of a star, relative to the zenith."
     return np.exp(-optical_depth * (air_mass(elevation) - 1))
+
+
+def _veil(elevation, optical_depth=0.2):
+    "What it leaves of an even glow: a third of the light it takes comes back by scattering."
+    return 0.35 + 0.65 * _extinction(elevation, optical_depth)
 
 
 def _waves(azimuth, elevation, station, time, seed, height_km=95.0, size_km=60.0):
@@ -103,10 +108,9 @@ def airglow(
     time,                         # Moment, UTC
     seed: int = 0,                # Which waves
     waves: float = 0.06,          # Their amplitude
-    optical_depth: float = 0.15,  # Of the air at the zenith; less than for a star, since scattered light is not lost
 ):
     "Brightness of the airglow relative to the zenith's mean."
-    layer = van_rhijn(elevation, 95.0) * _extinction(elevation, optical_depth)
+    layer = van_rhijn(elevation, 95.0) * _veil(elevation)
     wavy = _waves(azimuth, elevation, find_station(station), time, seed)
     return layer * (1 + 2.5 * waves * wavy * np.minimum(np.sin(np.deg2rad(elevation)) * 4, 1))  # smeared at the horizon
 
@@ -193,7 +197,7 @@ def moon_mask(
     radius = radius_deg * (0.25 + 0.75 * float(bodies.moon_phase))
     return ((dome.vectors @ moon) > np.cos(np.deg2rad(radius))).reshape(dome.shape) & np.isfinite(elevation)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #b6cdbcd6
+# %% ../../nbs/36b_simulate.sky.ipynb #0fa54f91
 TWILIGHT_TINT, GLOW_TINT, MOON_TINT = (1.4, 1.0, 0.7), (0.7, 1.0, 1.5), (1.1, 1.0, 0.95)
 
 
@@ -211,7 +215,7 @@ def night_sky(
     "Pairs (tint, light): light in Rayleigh, shape of the input, after the air and before the lens."
     dome, (at, height, vectors) = find_dome(azimuth, elevation), _nodes()
     glow = airglow_level * airglow(at, height, station, time, seed)
-    air = _extinction(height, 0.15)
+    air = _veil(height)
     galaxy = milky_way(vectors @ sky_rotation(time, station).astype(np.float32))
     lights = [(AIRGLOW_TINT, AIRGLOW_RAYLEIGH * glow), (AIRGLOW_LINES, glow),
               (STARS_TINT, air * (EVEN_RAYLEIGH + 1500 * galaxy))]
