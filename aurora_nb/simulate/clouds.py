@@ -16,15 +16,15 @@ import numpy as np
 from ..geometry.lens import to_vector
 from .noise import flicker, seconds_since_2000, smooth_noise
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #e0531a85
+# %% ../../nbs/34d_simulate.clouds.ipynb #3dbdd0f3
 @dataclass(frozen=True)
 class CloudLayer:
     "Clouds at one height."
     cover: float = 0.5              # Mean share of the sky, 0 to 1
-    depth: float = 8.0              # Optical depth well inside a cloud, seen vertically
+    depth: float = 6.0              # Optical depth well inside a cloud, seen vertically
     height_km: float = 2.0          # Above the ground
-    scale_km: float = 6.0           # Size of the largest clouds
-    edge: float = 0.6               # Softness of the edges: 0.2 is sharp, 2 has hardly any
+    scale_km: float = 4.0           # Size of the largest clouds
+    edge: float = 0.8               # Softness of the edges: 0.2 is sharp, 2 has hardly any
     stretch: float = 1.0            # How much longer clouds are along the wind than across it
     wind_m_per_s: float = 10.0      # Speed of the drift
     wind_azimuth_deg: float | None = None  # Towards where it drifts, degrees east of north; None: by the seed
@@ -62,7 +62,7 @@ def _between(size, most):
 
 
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #31829326
+# %% ../../nbs/34d_simulate.clouds.ipynb #d0442590
 class SkyView:
     "Directions of a picture, also thinned out to at most `most` rows and columns."
     def __init__(self, azimuth, elevation, most=128):
@@ -76,6 +76,11 @@ class SkyView:
     def widen(self, field):
         "Full size (y, x) of a field on the thinned grid."
         return self.rows @ field @ self.columns
+
+    def widen_depth(self, depth):
+        "Full size of an optical depth, through its fourth root, which is smooth at the edges of clouds."
+        root = self.widen(np.sqrt(np.sqrt(depth)))
+        return np.square(np.square(root, out=root), out=root)
 
 
 @lru_cache(maxsize=4)
@@ -128,7 +133,7 @@ def _noise(layer, grid, time, seed):
         total = total + weight * smooth_noise(x, across * factor, seed + number, octaves, phase)
     return total
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #13531b53
+# %% ../../nbs/34d_simulate.clouds.ipynb #826788b3
 def layer_depth(
     layer: CloudLayer,  # Which layer
     view: SkyView,      # As of `sky_view`
@@ -143,7 +148,7 @@ def layer_depth(
     noise, path = _noise(layer, grid, time, seed), grid[2]
     above = noise + np.float32(0.42 * NormalDist().inv_cdf(min(cover, 0.999))) + np.float32(0.12) * np.log(path)
     inside = np.square(np.maximum(above, 0) / np.float32(0.42 * layer.edge))
-    return layer.depth * np.square(inside / (1 + inside)) * np.exp(noise) * path
+    return layer.depth * np.square(inside / (1 + inside)) * np.exp(noise) * np.sqrt(path)
 
 # %% ../../nbs/34d_simulate.clouds.ipynb #32ec5b0a
 def through_cloud(
