@@ -164,7 +164,7 @@ class Fragments(RareForm):
         "The spots."
         return soft_step(8 * (self._near(east, poleward, time)[1] - 0.3))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #c1de738f
+# %% ../../nbs/35c_simulate.rare.ipynb #43b787e8
 @dataclass(frozen=True, kw_only=True)
 class BlackAurora(RareForm):
     "Dark patches and small dark vortices in diffuse light."
@@ -203,7 +203,7 @@ class BlackAurora(RareForm):
         "Where the dark line with its vortices is, 0 to 1."
         across = poleward - 0.25 * self.width_km - 6.0 * bends(east, 300.0, self.chance(3))
         places = 2.2 * self.vortex_km * (np.arange(self.vortices) - 0.5 * (self.vortices - 1))
-        centres = np.stack([places, np.full(self.vortices, 0.42 * self.vortex_km)], 1)
+        centres = np.stack([places, np.full(self.vortices, 0.42 * self.vortex_km), np.ones(self.vortices)], 1)
         away = wind_up(east, across, centres, self.turns * self.grown(time))[2]
         return bell(away / self.line_km) * bell(east / (1.4 * self.vortex_km * self.vortices))
 

@@ -69,7 +69,7 @@ def bends(
         total = total + weight * xp.sin(along * float(2 * np.pi * scale / wavelength_km) + phase)
     return total
 
-# %% ../../nbs/35ba_simulate.vortices.ipynb #766e968c
+# %% ../../nbs/35ba_simulate.vortices.ipynb #789df9dc
 def pick(
     values,  # A few numbers
     number,  # Which of them each point takes, whole float32
@@ -84,22 +84,22 @@ def pick(
 def wind_up(
     east,          # Kilometres
     poleward,      # Kilometres from the line that is wound up
-    centres,       # Eastward place and radius of each vortex, kilometres, (count, 2), from west to east
-    turns: float,  # By how much the middles are turned; positive: counter-clockwise seen along the field
+    centres,       # Eastward place and radius (km) and share of the turns of each vortex, (count, 3), from west to east
+    turns: float,  # By how much middles are turned; positive: counter-clockwise seen along the field
 ):
     "Place along and across the line before it was wound, distance from the wound line (km), (radius / vortex radius)²."
     xp = namespace(east)
-    places, radii = np.transpose(centres).tolist()
+    places, radii, shares = np.transpose(centres).tolist()
     number = east * 0.0
     for left, right in zip(places, places[1:]):
         number = number + xp.astype(east > 0.5 * (left + right), east.dtype)
-    x, radius = east - pick(places, number), pick(radii, number)
+    x, radius, turned = east - pick(places, number), pick(radii, number), pick(shares, number) * float(2 * np.pi * turns)
     part = (x * x + poleward * poleward) / (radius * radius)
     inner = xp.clip(1 - 0.25 * part, 0.0, None)
-    angle = inner * inner * inner * float(2 * np.pi * turns)
+    angle = inner * inner * inner * turned
     cosine, sine = xp.cos(angle), xp.sin(angle)
     along, across = x * cosine + poleward * sine, poleward * cosine - x * sine
-    shear = along * inner * inner * xp.sqrt(part) * float(3 * np.pi * turns) / radius
+    shear = along * inner * inner * xp.sqrt(part) * turned * 1.5 / radius
     return along + (east - x), across, across / xp.sqrt(1 + shear * shear), part
 
 # %% ../../nbs/35ba_simulate.vortices.ipynb #3909a030
@@ -149,7 +149,7 @@ class RareForm(Form):
         level = min(1.0, 4 * self.strength(time))
         return self._evaluate(self.outline, level, magnetic_latitude, magnetic_longitude, time)
 
-# %% ../../nbs/35ba_simulate.vortices.ipynb #fde5d4f5
+# %% ../../nbs/35ba_simulate.vortices.ipynb #ea7d64ec
 @dataclass(frozen=True, kw_only=True)
 class VortexStreet(RareForm):
     "An arc wound up around one or more centres."
@@ -167,12 +167,13 @@ class VortexStreet(RareForm):
         return 1500.0, 0.15 * self.wavelength_km + 0.9 * self.diameter_km + 8 * self.arc_km
 
     def centres(self):
-        "Eastward place and radius of each vortex, kilometres: no two alike."
-        chance = np.random.default_rng([self.seed, 3504]).uniform(-1, 1, (self.count, 2))
+        "Eastward place and radius (km) and share of the turns of each vortex: no two alike."
+        chance = np.random.default_rng([self.seed, 3504]).uniform(-1, 1, (self.count, 3))
         regular = np.arange(self.count) - 0.5 * (self.count - 1)
         place = self.wavelength_km * (regular + 0.1 * chance[:, 0] * (self.count > 1))
         largest = 0.22 * self.wavelength_km if self.count > 1 else np.inf  # neighbours would tear each other's arms
-        return np.stack([place, np.minimum(0.42 * self.diameter_km * (1 + 0.25 * chance[:, 1]), largest)], 1)
+        radius = np.minimum(0.42 * self.diameter_km * (1 + 0.25 * chance[:, 1]), largest)
+        return np.stack([place, radius, 1 + 0.25 * chance[:, 2] * (self.count > 1)], 1)
 
     def wound(self, east, poleward, time):
         "Place along and across the unwound arc, distance from the wound arc (km), (radius / vortex radius)²."
