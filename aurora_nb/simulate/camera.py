@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WHITE_LINES', 'WHITE_LIGHT', 'CAMERAS', 'Camera', 'band_weights', 'pixel_directions', 'sensitivity', 'jpeg_copy',
-           'expose', 'camera_preset', 'resize_camera', 'point_camera', 'aim_camera', 'aged', 'skymap_for', 'air_mass',
-           'atmosphere', 'van_rhijn']
+           'expose', 'camera_preset', 'resize_camera', 'point_camera', 'aim_camera', 'aged', 'misaligned', 'skymap_for',
+           'air_mass', 'atmosphere', 'van_rhijn']
 
 # %% ../../nbs/36_simulate.camera.ipynb #d4152f98
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from .sensor import Sensor, aged_sensor, read_out
 # %% ../../nbs/36_simulate.camera.ipynb #9e0f500a
 _all_ = ["air_mass", "atmosphere", "van_rhijn"]  # asked for together with cameras
 
-# %% ../../nbs/36_simulate.camera.ipynb #b7937de3
+# %% ../../nbs/36_simulate.camera.ipynb #6f939ff7
 WHITE_LINES, WHITE_LIGHT = ((0.7, 1.0, 0.9, 0.8),), ((0.25, 0.36, 0.3),)  # a thinned CCD behind a fisheye lens
 
 
@@ -36,10 +36,10 @@ class Camera:
     array: str = ""                     # Array it belongs to, as in the station table
     wavelength_nm: float | None = None  # Of the filter; None is white light or colour
     exposure_s: float = 1.0
-    counts_per_rayleigh: float = 0.25   # Of 557.7 nm, in the middle of the picture, for this exposure
+    counts_per_rayleigh: float = 0.035  # Of 557.7 nm, in the middle of the picture, for this exposure
     lines: tuple = WHITE_LINES          # Per band: weights of 427.8, 557.7, 630.0 nm and prompt light
     continuum: tuple = WHITE_LIGHT      # Per band: weights of the blue, green and red of a continuum
-    star_rayleigh: float = 4e4          # Light of a magnitude 0 star, all of it in one pixel
+    psf_pixels: float = 0.55            # Standard deviation of a star's image, pixels
     vignetting: float = 1.5             # Power of the cosine of half the angle from the axis
     rim_deg: float = 0.0                # Over how much elevation the light fades to the rim
     horizon_deg: float = 0.0            # Typical height of trees, roofs and masts around
@@ -62,15 +62,7 @@ class Camera:
         "True where frames are (y, x), without a band."
         return len(self.lines) == 1
 
-    @property
-    def bands(self) -> tuple:
-        "Per band the share of (aurora, sky, stars); empty for a grey camera."
-        return () if self.grey else tuple(zip(*(map(float, band_weights(self, tint)) for tint in _OLD_TINTS)))
-
-
-_OLD_TINTS = ((0.3, 1, 0.2, 0.3), (1.2, 1.0, 0.9), (3.0, 3.0, 3.0))
-
-# %% ../../nbs/36_simulate.camera.ipynb #6962d762
+# %% ../../nbs/36_simulate.camera.ipynb #b3a2df7d
 def band_weights(
     camera: Camera,  # Who looks
     tint,            # Four brightnesses relative to 557.7 nm (lines), or blue, green, red of a continuum
@@ -78,7 +70,8 @@ def band_weights(
     "What a source of level 1 gives in each band, float32 (band,), in Rayleigh of 557.7 nm."
     tables = {4: camera.lines, 3: camera.continuum}
     if len(tint) not in tables:
-        raise AuroraError(f"tint: found {len(tint)} numbers, expected 4 (427.8, 557.7, 630.0, prompt) or 3 (blue, green, red)")
+        raise AuroraError(f"tint: found {len(tint)} numbers, expected 4 (427.8, 557.7, 630.0 nm, prompt) "
+                          "or 3 (blue, green, red)")
     return np.asarray(tables[len(tint)], np.float32) @ np.asarray(tint, np.float32)
 
 # %% ../../nbs/36_simulate.camera.ipynb #bb1d9fa0
@@ -142,48 +135,50 @@ def expose(
     if camera.overlay and time is not None: image = draw_overlay(image, camera.lens, station, time, camera.overlay)
     return image if camera.jpeg is None else jpeg_copy(image, camera.jpeg)
 
-# %% ../../nbs/36_simulate.camera.ipynb #d8661d25
-_THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), array="themis", pixel_order="ucalgary", stray=0.05,
-                 rim_deg=4, horizon_deg=0.8, dirt=0.1, sensor=Sensor(
-                     bias=2500, read_noise=16, electrons_per_count=0.62, pixel_pattern=5, line_pattern=3,
-                     gain_pattern=0.004, hot_share=1.5e-4, hot_counts=800, bloom=0.01))
-
-_EMCCD = Sensor("int16", 16383, 371, read_noise=2.5, electrons_per_count=3.3, excess=2, spurious=2e-3, spurious_counts=6,
-                bias_slope=(10, -14), pixel_pattern=1.2, line_pattern=0.6, gain_pattern=0.01, hot_share=4e-5, hot_counts=100)
-_DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.25, mirrored=True), _EMCCD, "dasc", 557.7,
-               1.0, 0.03, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), 6e3, stray=0.06, rim_deg=5, horizon_deg=1.0)
+# %% ../../nbs/36_simulate.camera.ipynb #40ec6554
+_CCD = Sensor(bias=2500, read_noise=16, electrons_per_count=0.62, pixel_pattern=5, line_pattern=2, gain_pattern=0.004,
+              hot_share=1.5e-4, hot_counts=800, bloom=0.01)
+_THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), _CCD, "themis", pixel_order="ucalgary", stray=0.05,
+                 rim_deg=4, horizon_deg=1.2, dirt=0.1)
+_EMCCD = Sensor("int16", 16383, 371, read_noise=2.4, electrons_per_count=3.3, excess=2, spurious=2e-3,
+                spurious_counts=6, bias_slope=(2, -3), pixel_pattern=0.5, line_pattern=0.15, gain_pattern=0.01,
+                hot_share=4e-5, hot_counts=100)
+_DASC = Camera("dasc", Lens((512, 512), (243.0, 248.5), 160.0, rotation_deg=117.25, mirrored=True), _EMCCD, "dasc",
+               557.7, 1.0, 0.03, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), stray=0.06, rim_deg=5, horizon_deg=1.0)
 _DASC_630 = replace(_DASC, name="dasc_630", wavelength_nm=630.0, exposure_s=1.5, lines=((0.0, 0.0, 1.5, 0.01),),
                     continuum=((0.0, 0.0, 0.01),))
 _DASC_428 = replace(_DASC, name="dasc_428", wavelength_nm=427.8, lines=((0.8, 0.0, 0.0, 0.0),),
                     continuum=((0.006, 0.0, 0.0),))
-_YELLOW_RIVER = Camera("yellow_river", lens_for_sky((512, 512), radius=252), Sensor(
-    bias=560, read_noise=9, electrons_per_count=0.8, pixel_pattern=3, line_pattern=1.5, gain_pattern=0.006, hot_share=8e-5,
-    hot_counts=300, bloom=0.01), "yellow_river", 557.7, 7.0, 0.65, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), 8e3,
-    stray=0.04, rim_deg=4, horizon_deg=1.5)
+_YELLOW_RIVER = Camera("yellow_river", lens_for_sky((512, 512), radius=252), replace(
+    _CCD, bias=560, read_noise=9, electrons_per_count=0.8, pixel_pattern=2, line_pattern=0.5), "yellow_river",
+    557.7, 7.0, 0.5, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), stray=0.04, rim_deg=4, horizon_deg=1.5)
 
-# %% ../../nbs/36_simulate.camera.ipynb #0159f722
+# %% ../../nbs/36_simulate.camera.ipynb #59bbf135
 _COLOUR_LINES = ((0.02, 0.12, 0.8, 0.25), (0.05, 1.0, 0.06, 0.08), (0.35, 0.04, 0.0, 0.05))
-_COLOUR_LIGHT = ((0.02, 0.06, 0.34), (0.03, 0.33, 0.05), (0.33, 0.07, 0.02))
+_COLOUR_LIGHT = ((0.02, 0.06, 0.34), (0.03, 0.33, 0.05), (0.2, 0.045, 0.015))
+_PALE_LINES = ((0.1, 0.6, 0.9, 0.4), (0.1, 1.0, 0.2, 0.2), (0.6, 0.35, 0.05, 0.2))
 _NIKON = Sensor("uint8", 255, 0.0, read_noise=0.15, electrons_per_count=20, grey_noise=True, gain_pattern=0.01,
                 hot_share=2e-5, hot_counts=40, gamma=2.4, black=(4, 1, 4))
-_COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), _NIKON, "", None, 10.0, 0.008, _COLOUR_LINES, _COLOUR_LIGHT,
-                 2e5, rim_deg=6, horizon_deg=0.8, jpeg=92, stray=0.005)
+_COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), _NIKON, "", None, 10.0, 0.003, _COLOUR_LINES,
+                 _COLOUR_LIGHT, stray=0.005, rim_deg=6, horizon_deg=0.8, jpeg=92)
 _LONGYEARBYEN = replace(_COLOUR, name="longyearbyen", lens=lens_for_sky((480, 720), 229, centre=(359, 236)), rim_deg=8,
-                        exposure_s=6.0, jpeg=95, overlay=PICTURE_OVERLAY)
-_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, jpeg=50, overlay=MOVIE_OVERLAY,
-                 lines=((0.1, 0.6, 0.9, 0.4), (0.1, 1.0, 0.2, 0.2), (0.6, 0.35, 0.05, 0.2)),
-                 sensor=replace(_NIKON, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
+                        exposure_s=6.0, counts_per_rayleigh=0.0016, jpeg=95, overlay=PICTURE_OVERLAY)
+_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, counts_per_rayleigh=0.004, jpeg=50,
+                 overlay=MOVIE_OVERLAY, lines=_PALE_LINES,
+                 sensor=replace(_NIKON, bias=-3.5, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
                  lens=lens_for_sky((240, 320), 98, centre=(166.5, 125.5), rotation_deg=328))
-_KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, jpeg=88)
+_KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, counts_per_rayleigh=0.002,
+                  jpeg=88)
 
+# %% ../../nbs/36_simulate.camera.ipynb #ed6d4527
 _COMPACT = Camera("compact", lens_for_sky((80, 80), radius=39), Sensor(bias=100, read_noise=0.35, electrons_per_count=50),
-                  "themis", counts_per_rayleigh=0.014, star_rayleigh=2.5e4, pixel_order="ucalgary")
+                  "themis", counts_per_rayleigh=0.014, pixel_order="ucalgary")
 _SMALL_FIELD = Camera("small_fov", Lens((256, 256), (127.5, 127.5), 127.5 / np.radians(20)), replace(
-    _EMCCD, dtype="uint16", full_scale=65535, bias=500, bias_slope=(4, 6)), "", None, 0.1, 0.06, star_rayleigh=8e5,
-    vignetting=4, field_deg=40, aim="magnetic_zenith")
+    _EMCCD, dtype="uint16", full_scale=65535, bias=500, bias_slope=(4, 6)), "", None, 0.1, 0.06, vignetting=4,
+    field_deg=40, aim="magnetic_zenith")
 CAMERAS = {camera.name: camera for camera in (
-    _THEMIS, _DASC, _DASC_630, _DASC_428, _YELLOW_RIVER, replace(_COLOUR, name="jang_bogo"), _KIRUNA, _LONGYEARBYEN, _MOVIE,
-    _COLOUR, _COMPACT, _SMALL_FIELD)}
+    _THEMIS, _DASC, _DASC_630, _DASC_428, _YELLOW_RIVER, replace(_COLOUR, name="jang_bogo"), _KIRUNA, _LONGYEARBYEN,
+    _MOVIE, _COLOUR, _COMPACT, _SMALL_FIELD)}
 
 # %% ../../nbs/36_simulate.camera.ipynb #ae671320
 def camera_preset(
@@ -197,7 +192,7 @@ def camera_preset(
     return camera if size is None else resize_camera(camera, size / max(camera.lens.shape))
 
 
-# %% ../../nbs/36_simulate.camera.ipynb #57bc2d18
+# %% ../../nbs/36_simulate.camera.ipynb #59a0c829
 def resize_camera(
     camera: Camera,  # The camera
     factor: float,   # New over old number of pixels along a side
@@ -207,13 +202,14 @@ def resize_camera(
     shape = tuple(round(side * factor) for side in lens.shape)
     centre = tuple((at + 0.5) * factor - 0.5 for at in lens.centre)
     lens = replace(lens, shape=shape, centre=centre, focal=lens.focal * factor)
-    chip = replace(chip, electrons_per_count=chip.electrons_per_count / factor ** 2, hot_counts=chip.hot_counts * factor ** 2,
+    chip = replace(chip, electrons_per_count=chip.electrons_per_count / factor ** 2,
+                   hot_counts=chip.hot_counts * factor ** 2,
                    hot_share=min(1, chip.hot_share / factor ** 2), spurious=min(1, chip.spurious / factor ** 2),
                    spurious_counts=chip.spurious_counts * factor ** 2,
                    **{name: getattr(chip, name) * factor for name in ("read_noise", "pixel_pattern", "gain_pattern")})
-    return replace(camera, lens=lens, sensor=chip, star_rayleigh=camera.star_rayleigh * factor ** 2)
+    return replace(camera, lens=lens, sensor=chip, psf_pixels=max(camera.psf_pixels * factor, 0.4))
 
-# %% ../../nbs/36_simulate.camera.ipynb #e403a493
+# %% ../../nbs/36_simulate.camera.ipynb #8b8f4f45
 def point_camera(
     camera: Camera,        # Any camera
     azimuth: float,        # Where its axis shall point, degrees east of north
@@ -243,8 +239,26 @@ def aged(
     hot_share_per_year: float = 5e-5,  # Share of pixels that become hot in a year
 ) -> Camera:
     "The same camera some years later: less light, more dirt, more hot pixels."
-    return replace(camera, sensor=aged_sensor(camera.sensor, years, hot_share_per_year), dirt=camera.dirt + dirt_per_year * years,
+    return replace(camera, sensor=aged_sensor(camera.sensor, years, hot_share_per_year),
+                   dirt=min(camera.dirt + dirt_per_year * years, 1.0),
                    throughput=camera.throughput * (1 - loss_per_year) ** years)
+
+# %% ../../nbs/36_simulate.camera.ipynb #72becb5a
+def misaligned(
+    camera: Camera,            # As planned
+    seed: int,                 # Which one of its kind
+    tilt_deg: float = 0.7,     # Typical tilt of the axis
+    shift: float = 0.01,       # Typical shift of the disc, share of the picture's side
+    turn_deg: float = 3.0,     # Typical turn about the axis
+) -> Camera:
+    "One camera as it was put up: tilt, shift and turn drawn from the seed, and a chip of its own."
+    rng, lens = np.random.default_rng([seed, 17]), camera.lens
+    tilt, way, turn = rng.rayleigh(tilt_deg), rng.uniform(0, 360), rng.normal(0, turn_deg)
+    right, down = rng.normal(0, shift, 2) * min(lens.shape)
+    if not lens.tilt_deg: lens = replace(lens, tilt_deg=tilt, tilt_azimuth_deg=way)
+    lens = replace(lens, centre=(lens.centre[0] + right, lens.centre[1] + down),
+                   rotation_deg=lens.rotation_deg + turn)
+    return replace(camera, lens=lens, sensor=replace(camera.sensor, seed=seed))
 
 # %% ../../nbs/36_simulate.camera.ipynb #2927d90c
 def skymap_for(

@@ -15,12 +15,13 @@ from ..frames import Time, as_time
 from ..geometry.lens import Lens
 from ..stations import find_station
 
-# %% ../../nbs/35g_simulate.overlay.ipynb #b59d1bd6
+# %% ../../nbs/35g_simulate.overlay.ipynb #f585b86c
 PICTURE_OVERLAY = (("top left", "{name} all-sky camera"), ("top right", "simulated by aurora_nb"),
                    ("bottom right", "{time:%Y/%m/%d}\n{time:%H:%M:%S}"), ("dial", ""))
 MOVIE_OVERLAY = (("top left", "{time:%d.%m.%Y %H:%M:%S}"), ("top right", "{code}"), ("bottom left", "{latitude}"),
                  ("bottom right", "{longitude}"), ("compass", "5"), ("size", "0.05"))
-CORNERS = {"top left": (0, 0, "la"), "top right": (1, 0, "ra"), "bottom left": (0, 1, "ld"), "bottom right": (1, 1, "rd")}
+CORNERS = {"top left": (0, 0, "la"), "top right": (1, 0, "ra"), "bottom left": (0, 1, "ld"),
+           "bottom right": (1, 1, "rd")}
 
 
 def _arc_minutes(degrees, letters):
@@ -76,7 +77,7 @@ def _draw_dial(draw, time, shape, ink, size):
         draw.line([x, y, x + length * radius * np.sin(angle), y - length * radius * np.cos(angle)], fill=ink)
 
 
-# %% ../../nbs/35g_simulate.overlay.ipynb #9b18b0bd
+# %% ../../nbs/35g_simulate.overlay.ipynb #628a2b44
 def draw_overlay(
     image: np.ndarray,  # Frame (y, x) or (y, x, 3), uint8
     lens: Lens,         # Where the sky is on it
@@ -100,6 +101,8 @@ def draw_overlay(
         elif place in CORNERS:
             right, low, anchor = CORNERS[place]
             at = (3 + right * (image.shape[1] - 7 - shift * low), 3 + low * (image.shape[0] - 6))
-            draw.text(at, overlay_text(text, station, time), ink, _font(size), anchor, align="right" if right else "left")
-        elif place != "size": raise AuroraError(f"overlay: no place {place!r}; known: {', '.join(CORNERS)}, dial, compass, size")
+            words, align = overlay_text(text, station, time), "right" if right else "left"
+            draw.text(at, words, ink, _font(size), anchor, align=align)
+        elif place != "size":
+            raise AuroraError(f"overlay: no place {place!r}; known: {', '.join(CORNERS)}, dial, compass, size")
     return np.asarray(picture)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import AuroraError
 
-# %% ../../nbs/35f_simulate.sensor.ipynb #be4f0249
+# %% ../../nbs/35f_simulate.sensor.ipynb #24b38259
 @dataclass(frozen=True)
 class Sensor:
     "A chip and its amplifier: everything between light, in counts, and numbers in a file."
@@ -41,7 +41,7 @@ class Sensor:
     def __post_init__(self):
         limits = np.iinfo(self.dtype)
         if not 0 < self.full_scale <= limits.max:
-            raise AuroraError(f"full_scale: found {self.full_scale}, expected more than 0 and at most {limits.max} ({self.dtype})")
+            raise AuroraError(f"full_scale: found {self.full_scale}, expected more than 0, at most {limits.max} ({self.dtype})")
         if not self.electrons_per_count > 0 or not 1 <= self.excess <= 2.5 or not self.read_noise >= 0:
             raise AuroraError("sensor: expected electrons_per_count > 0, 1 <= excess <= 2.5 and read_noise >= 0")
 
