@@ -103,7 +103,7 @@ def cloud_cover(
     "Share of the sky that the layer covers at this moment, 0 to 1."
     return float(np.clip(layer.cover + layer.swing * (2 * flicker(time, seed, 60 * layer.swing_hours) - 1), 0, 1))
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #f88469a2
+# %% ../../nbs/34d_simulate.clouds.ipynb #92334682
 DETAIL = 8.0  # The finer noise has structures this much smaller, and a third of the strength
 
 
@@ -119,7 +119,7 @@ def _layer_grid(view, layer, wind_azimuth):
     distance = np.where(distance > near, near * (1 + np.log(np.maximum(distance, near) / near)), distance)
     left = [1 / (1 + (slope * factor) ** 2) * (elevation > 0) for factor in (2.5, 3 * DETAIL)]
     fields = (distance * np.cos(angle) / (layer.scale_km * layer.stretch), distance * np.sin(angle) / layer.scale_km, path)
-    return tuple(part.astype("f4") for part in (*fields, left[0], 0.35 * left[1]))
+    return tuple(part.astype("f4") for part in (*fields, left[0], 0.4 * left[1]))
 
 
 def _noise(layer, grid, time, seed):
@@ -133,7 +133,7 @@ def _noise(layer, grid, time, seed):
         total = total + weight * smooth_noise(x, across * factor, seed + number, octaves, phase)
     return total
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #826788b3
+# %% ../../nbs/34d_simulate.clouds.ipynb #3a571847
 def layer_depth(
     layer: CloudLayer,  # Which layer
     view: SkyView,      # As of `sky_view`
@@ -148,7 +148,7 @@ def layer_depth(
     noise, path = _noise(layer, grid, time, seed), grid[2]
     above = noise + np.float32(0.42 * NormalDist().inv_cdf(min(cover, 0.999))) + np.float32(0.12) * np.log(path)
     inside = np.square(np.maximum(above, 0) / np.float32(0.42 * layer.edge))
-    return layer.depth * np.square(inside / (1 + inside)) * np.exp(noise) * np.sqrt(path)
+    return layer.depth * np.square(inside / (1 + inside)) * np.exp(np.float32(1.4) * noise) * np.sqrt(path)
 
 # %% ../../nbs/34d_simulate.clouds.ipynb #32ec5b0a
 def through_cloud(

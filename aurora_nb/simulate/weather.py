@@ -78,15 +78,15 @@ def _town(rng):
 
 
 
-# %% ../../nbs/36c_simulate.weather.ipynb #d6270f07
+# %% ../../nbs/36c_simulate.weather.ipynb #94b5ead6
 _CIRRUS = CloudLayer(0.6, 0.8, 8.0, 20.0, 1.0, 4.0, 25.0, swing=0.3)
 PRESETS = {
     "clear": lambda rng: {},
     "thin": lambda rng: dict(clouds=(_CIRRUS,)),
     "scattered": lambda rng: dict(clouds=(CloudLayer(0.25, 4.0, 1.8, 3.0, 0.8, swing=0.15),)),
     "broken": lambda rng: dict(clouds=(CloudLayer(0.6, 5.0, 2.0, 3.5),)),
-    "veil": lambda rng: dict(clouds=(CloudLayer(0.95, 3.0, 3.0, 12.0, 2.0, swing=0.05),)),
-    "overcast": lambda rng: dict(clouds=(CloudLayer(1.0, 12.0, 1.2, 6.0, 0.5, swing=0.0),)),
+    "veil": lambda rng: dict(clouds=(CloudLayer(0.95, 3.0, 3.0, 6.0, 1.5, swing=0.05),)),
+    "overcast": lambda rng: dict(clouds=(CloudLayer(1.0, 10.0, 1.2, 3.0, 0.5, swing=0.0),)),
     "changing": lambda rng: dict(clouds=(CloudLayer(0.45, 5.0, 2.0, 4.0, swing=0.6), _CIRRUS)),
     "haze": lambda rng: dict(haze=float(rng.uniform(0.4, 1.5))),
     "snow": lambda rng: dict(snow=Snow(float(rng.uniform(0.3, 0.8)), softness=float(rng.uniform(0.7, 1.5)))),
