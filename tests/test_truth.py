@@ -1,4 +1,6 @@
 """What is put into a simulated sky comes out of file, reader, skymap, keogram and occurrence map where it was put."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -77,6 +79,34 @@ def test_arc_is_at_its_latitude(kind, tmp_path):
     lit = rates.rate.max("local_time").fillna(0).values
     in_map = float((lit * cells.magnetic_latitude.values).sum() / lit.sum())
     assert in_map == pytest.approx(sign * planted, abs=0.1)
+
+
+@pytest.mark.parametrize("station,moment", [("gill", "2015-01-20T06:00"), ("jbs", "2015-06-20T08:00")])
+def test_light_along_field_lines_is_at_its_latitude(station, moment):
+    "Read at the height of its brighter half, between the profile's peak (110 km) and median (124 km), an arc is where it was put."
+    planted, sign = (79.0, -1) if station == "jbs" else (67.0, 1)
+    camera = replace(camera_preset("themis"), lines=((0, 1, 0, 0),))  # 557.7 nm alone
+    made = simulate_night(station, moment, "4min", forms=[StationaryArc(planted, 0.4)], camera=camera, stars=False,
+                          truths=["aurora"])
+    drawn = keogram(made.assign(image=made.aurora), skymap_for(camera, station), axis="magnetic", height_km=117)
+    found = middle(drawn.magnetic_latitude.values, drawn.brightness.median("time").values)
+    assert found == pytest.approx(sign * planted, abs=0.1)
+
+
+@pytest.mark.parametrize("station,moment", [("gill", "2015-01-20T06:00"), ("pkr", "2015-10-07T10:00"), ("jbs", "2015-06-20T08:00")])
+def test_field_line_overhead_is_a_point(station, moment):
+    "A thin column whose field line passes the camera is a spot at the IGRF magnetic zenith, one beside it a ray that points there."
+    from aurora_nb.geometry.lens import angular_distance
+    from aurora_nb.simulate.fieldlines import magnetic_zenith
+
+    azimuth, elevation = (float(angle) for angle in magnetic_zenith(station, winter_of(moment, station)))
+    latitude, longitude = aer_to_geodetic(azimuth, elevation, station, 110)
+    magnetic_latitude, magnetic_longitude = magnetic_coordinates(float(latitude), float(longitude), 110, winter_of(moment, station))
+    skymap, column = skymap_for("themis", station), Patch(abs(magnetic_latitude), magnetic_longitude, 0.03, 20_000, energy_kev=0.5)
+    light = simulate_night(station, moment, "1min", forms=[column], stars=False, truths=["aurora"]).aurora.values[0]
+    bright = light > 0.5 * light.max()
+    away = angular_distance(skymap.azimuth.values[bright], skymap.elevation.values[bright], azimuth, elevation)
+    assert away.max() < 2.5 and np.average(away, weights=light[bright]) < 1.5
 
 
 def eastern_spot(station, elevation, time, width_deg=0.3):
