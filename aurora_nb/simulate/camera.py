@@ -135,8 +135,8 @@ def expose(
     if camera.overlay and time is not None: image = draw_overlay(image, camera.lens, station, time, camera.overlay)
     return image if camera.jpeg is None else jpeg_copy(image, camera.jpeg)
 
-# %% ../../nbs/36_simulate.camera.ipynb #40ec6554
-_CCD = Sensor(bias=2500, read_noise=16, electrons_per_count=0.62, pixel_pattern=5, line_pattern=2, gain_pattern=0.004,
+# %% ../../nbs/36_simulate.camera.ipynb #0b117a90
+_CCD = Sensor(bias=2500, read_noise=15, electrons_per_count=0.62, pixel_pattern=5, line_pattern=2, gain_pattern=0.004,
               hot_share=1.5e-4, hot_counts=800, bloom=0.01)
 _THEMIS = Camera("themis", lens_for_sky((256, 256), radius=126), _CCD, "themis", pixel_order="ucalgary", stray=0.05,
                  rim_deg=4, horizon_deg=1.2, dirt=0.1)
@@ -153,7 +153,7 @@ _YELLOW_RIVER = Camera("yellow_river", lens_for_sky((512, 512), radius=252), rep
     _CCD, bias=560, read_noise=9, electrons_per_count=0.8, pixel_pattern=2, line_pattern=0.5), "yellow_river",
     557.7, 7.0, 0.5, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), stray=0.04, rim_deg=4, horizon_deg=1.5)
 
-# %% ../../nbs/36_simulate.camera.ipynb #59bbf135
+# %% ../../nbs/36_simulate.camera.ipynb #e56c36eb
 _COLOUR_LINES = ((0.02, 0.12, 0.8, 0.25), (0.05, 1.0, 0.06, 0.08), (0.35, 0.04, 0.0, 0.05))
 _COLOUR_LIGHT = ((0.02, 0.06, 0.34), (0.03, 0.33, 0.05), (0.2, 0.045, 0.015))
 _PALE_LINES = ((0.1, 0.6, 0.9, 0.4), (0.1, 1.0, 0.2, 0.2), (0.6, 0.35, 0.05, 0.2))
@@ -165,7 +165,8 @@ _LONGYEARBYEN = replace(_COLOUR, name="longyearbyen", lens=lens_for_sky((480, 72
                         exposure_s=6.0, counts_per_rayleigh=0.0016, jpeg=95, overlay=PICTURE_OVERLAY)
 _MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, counts_per_rayleigh=0.004, jpeg=50,
                  overlay=MOVIE_OVERLAY, lines=_PALE_LINES,
-                 sensor=replace(_NIKON, bias=-3.5, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
+                 continuum=(*_COLOUR_LIGHT[:2], (0.45, 0.1, 0.05)),
+                 sensor=replace(_NIKON, bias=-5, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
                  lens=lens_for_sky((240, 320), 98, centre=(166.5, 125.5), rotation_deg=328))
 _KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, counts_per_rayleigh=0.002,
                   jpeg=88)
