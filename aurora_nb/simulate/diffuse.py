@@ -131,7 +131,7 @@ class DiffuseBand(OvalForm):
         structure = namespace(band).clip(1 + self.striation * (0.6 * stripes + 0.3 * clumps), 0.1, None)
         return self.activity(magnetic_local_time, time) * 0.7 * band * structure
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #3e17232d
+# %% ../../nbs/35b_simulate.diffuse.ipynb #4be89041
 @dataclass(frozen=True, kw_only=True)
 class Patches(OvalForm):
     "Irregular patches in a belt of weaker diffuse light, drifting eastward."
@@ -154,7 +154,7 @@ class Patches(OvalForm):
         bend = [wander(carried, poleward, latitude, 3.0 * self.size_km, self.seed + which, waves=2) for which in (0, 1)]
         right, up = magnetic_longitude * per_degree - east + 0.35 * bend[0], poleward / self.size_km + 0.35 * bend[1]
         row = xp.floor(up)
-        right = right + of_cell(chances(self.seed, 7)[0], xp.astype(row, xp.int64))  # bricks, not tiles
+        right = right + 0.618 * row  # bricks, not tiles
         column = xp.floor(right)
         closed = column - around * xp.floor(column / around)  # counts the cells of the circle from 0
         return right - column - 0.5, up - row - 0.5, xp.astype(row * 577.0 + closed, xp.int64)

@@ -62,7 +62,7 @@ class Beads(RareForm):
         away, bead = self.beaded(east, poleward, time)
         return bell(0.5 * away) * soft_step(12 * (bead - 0.25)) * soft_step(30 * (self.grown(time) - 0.2))
 
-# %% ../../nbs/35c_simulate.rare.ipynb #529b1966
+# %% ../../nbs/35c_simulate.rare.ipynb #e96a3626
 @dataclass(frozen=True, kw_only=True)
 class Streamer(RareForm):
     "A north-south tongue that moves equatorward from the poleward boundary."
@@ -85,7 +85,8 @@ class Streamer(RareForm):
         root, seconds = 0.5 * self.length_km, life * self.life_s
         behind = poleward - root + min(self.length_km, self.speed_m_per_s / 1000 * seconds)
         away = east - self.lean * poleward - 28.0 * bends(poleward, 1.3 * self.length_km, chance, 0.5 * life)
-        width = self.width_km * xp.clip(0.7 + 0.4 * bends(poleward, 0.9 * self.length_km, chance[3:], waves=2), 0.3, None)
+        swelling = bends(poleward, 0.9 * self.length_km, chance[3:], waves=2)
+        width = self.width_km * xp.clip(0.7 + 0.4 * swelling, 0.3, None)
         width = width + 0.3 * self.width_km * bell((behind - 30) / 60.0)  # the head is a little wider
         inside = soft_step((behind - 10.0 * (away / width) ** 2) / 14.0) * soft_step((root + 10 - poleward) / 20.0)
         fading = xp.exp(xp.clip(behind, 0.0, None) * (-1 / 260.0))

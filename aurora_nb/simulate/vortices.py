@@ -69,7 +69,7 @@ def bends(
         total = total + weight * xp.sin(along * float(2 * np.pi * scale / wavelength_km) + phase)
     return total
 
-# %% ../../nbs/35ba_simulate.vortices.ipynb #789df9dc
+# %% ../../nbs/35ba_simulate.vortices.ipynb #5667d471
 def pick(
     values,  # A few numbers
     number,  # Which of them each point takes, whole float32
@@ -93,7 +93,8 @@ def wind_up(
     number = east * 0.0
     for left, right in zip(places, places[1:]):
         number = number + xp.astype(east > 0.5 * (left + right), east.dtype)
-    x, radius, turned = east - pick(places, number), pick(radii, number), pick(shares, number) * float(2 * np.pi * turns)
+    turned = pick(shares, number) * float(2 * np.pi * turns)
+    x, radius = east - pick(places, number), pick(radii, number)
     part = (x * x + poleward * poleward) / (radius * radius)
     inner = xp.clip(1 - 0.25 * part, 0.0, None)
     angle = inner * inner * inner * turned
