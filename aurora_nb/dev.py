@@ -76,7 +76,7 @@ def name_faults(
         elif not (file.parent / made_by[1]).is_file(): faults.append(f"{file} was left by {made_by[1]}, which is gone")
     for notebook in sorted((project / "nbs").glob("*.ipynb")):
         found = re.search(r"#\|\s*default_exp\s+([\w.]+)", _sources(notebook))
-        named = re.fullmatch(r"\d\d[a-z]?_([\w.]+)", notebook.stem)
+        named = re.fullmatch(r"\d\d[a-z]*_([\w.]+)", notebook.stem)
         if found and (not named or found[1].removesuffix(".__init__") != named[1]):
             faults.append(f"{notebook} exports {found[1]}, expected the name of the notebook")
     return faults

@@ -117,3 +117,40 @@ def test_all_classes_are_stood_for():
     assert {form.kiruna for form in FORMS.values()} == KIRUNA - {None, "patchy"}  # patchy: 35b_simulate.diffuse
     assert {form.yellow_river for form in FORMS.values()} == YELLOW_RIVER
     assert {form.oath for form in FORMS.values()} == OATH - {None}
+
+
+@pytest.mark.parametrize("station, when", [("yrs", "2015-01-20"), ("gill", "2015-01-20"), ("jbs", "2015-06-20")])
+def test_radial_corona_converges_on_the_magnetic_zenith(station, when):
+    """The point that the rays of twelve radial coronas aim at, from the gradients of their pictures alone.
+
+    In a gnomonic picture rays are straight. Where the gradient is g, the ray through x is perpendicular to it, so the meeting
+    point p has g (p - x) = 0 for all; least squares. Large structures are taken out
+    first: they are about the zenith, not the magnetic one.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    from aurora_nb.geometry.geomagnetic import station_magnetic
+    from aurora_nb.geometry.lens import angular_distance, lens_for_sky
+    from aurora_nb.simulate.fieldlines import magnetic_zenith
+    from aurora_nb.simulate.projection import build_projection
+
+    projection = build_projection(lens_for_sky((256, 256), 126), station, when)
+    grid = projection.magnetic_latitude, projection.magnetic_longitude, 0 * projection.magnetic_latitude
+    latitude, longitude = station_magnetic(station, 110, when)
+    axis = np.linspace(-1.2, 1.2, 241)  # tangent of the zenith angle, eastward and northward
+    east, north = np.meshgrid(axis, axis)
+    away = np.hypot(east, north)
+    x, y = projection.lens.sky_to_pixel(np.degrees(np.arctan2(east, north)), 90 - np.degrees(np.arctan(away)))
+    used, matrix, right = (away > 0.35) & (away < 1.1), np.zeros((2, 2)), np.zeros(2)
+    for seed in range(12):
+        form = coronas.RadialCorona(seed=seed, magnetic_latitude=latitude, magnetic_longitude=longitude)
+        light = projection.view([(form.energy_kev, form.brightness(*grid, when))], (0, 1, 0, 0))
+        picture = np.log(map_coordinates(light, (y, x), order=1) + 100)
+        picture = gaussian_filter(picture, 2) - gaussian_filter(picture, 8)
+        slope = np.stack(np.gradient(picture, axis, axis)[::-1])[:, used]
+        slope /= np.sqrt(np.hypot(*slope) + 1e-6)
+        matrix += slope @ slope.T
+        right += slope @ (slope * [east[used], north[used]]).sum(0)
+    meet = np.linalg.solve(matrix, right)
+    found = np.degrees(np.arctan2(*meet)), 90 - np.degrees(np.arctan(np.hypot(*meet)))
+    assert angular_distance(*found, *magnetic_zenith(station, when)) < 0.5

@@ -64,7 +64,7 @@ def drifting(
     "Coordinate for `smooth_noise` of a pattern that moves."
     return (km - (1e-3 * speed_m_per_s * seconds) % (64 * scale_km)) / scale_km
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #55b9f281
+# %% ../../nbs/35a_simulate.arcs.ipynb #30bb5074
 def sheet(
     distance_km,              # From the brightest line, km, poleward positive
     width_km,                 # Full width at half maximum, km; a number or an array
@@ -84,7 +84,7 @@ def glow(
     xp = namespace(distance_km)
     return xp.exp(-xp.abs(distance_km) / reach_km)
 
-
+# %% ../../nbs/35a_simulate.arcs.ipynb #bfd8532c
 def ridge(
     noise,         # Smooth noise
     width: float,  # Half width in units of the noise
@@ -100,7 +100,13 @@ def step(
     "From 0 far outside to 1 far inside."
     return 0.5 + 0.5 * namespace(distance).tanh(distance)
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #d4540b66
+# %% ../../nbs/35a_simulate.arcs.ipynb #62815cf2
+def _fold_angles(turn, seed, age):
+    "Angle of each of 64 folds, radians (64,): mostly of one sign, now more, now less."
+    cells = np.arange(64, dtype=np.float32) + 0.37
+    return (turn * (0.6 + 1.25 * smooth_noise(cells, np.full_like(cells, age % 64), seed))).astype(np.float32)
+
+# %% ../../nbs/35a_simulate.arcs.ipynb #ce0286ad
 def swirl(
     east_km,               # Places, km eastward
     poleward_km,           # Places, km poleward of the line of centres
@@ -113,13 +119,12 @@ def swirl(
     "Coordinates (east, poleward) in km in which a sheet that follows the line is straight."
     from array_api_compat import device
 
-    xp, cells = namespace(east_km), np.arange(64, dtype=np.float32) + 0.37
-    turns = turn * (0.6 + 1.25 * smooth_noise(cells, np.full_like(cells, age % 64), seed))
+    xp = namespace(east_km)
     at = east_km / spacing_km - (moved_km / spacing_km) % 64
     cell = xp.floor(at)
     along = (at - cell - 0.5) * spacing_km
     inside = xp.clip(1 - (along * along + poleward_km * poleward_km) * (4 / spacing_km ** 2), min=0.0)
-    table = xp.asarray(turns.astype(np.float32), device=device(east_km))
+    table = xp.asarray(_fold_angles(turn, seed, age), device=device(east_km))
     angle = _rows(table, xp.astype(cell, xp.int64) & 63, xp) * inside * inside
     cosine, sine = xp.cos(angle), xp.sin(angle)
     return (east_km + along * (cosine - 1) - poleward_km * sine, along * sine + poleward_km * cosine)
@@ -143,7 +148,7 @@ class TexturedForm(Form):
         km = local_km(magnetic_latitude, magnetic_longitude, self.magnetic_latitude, self.magnetic_longitude)
         return self.brightness_rayleigh * strength * self.light(*km, seconds_since_2000(time))
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #0318d574
+# %% ../../nbs/35a_simulate.arcs.ipynb #394cdc97
 def wander(
     seconds: float,        # Time
     seed: int,             # Which course
@@ -154,6 +159,8 @@ def wander(
     return float(smooth_noise(age, age * 0, seed)[0])
 
 
+
+# %% ../../nbs/35a_simulate.arcs.ipynb #8e1c9b87
 def _one_arc(arc, which, east_km, distance_km, seconds):
     "Light of one of the parallel arcs of a `QuietArc`; `distance_km` from the line they share."
     seed, rng = arc.seed + 11 * which + 2, np.random.default_rng([arc.seed, which])
