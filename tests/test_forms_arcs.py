@@ -1,4 +1,4 @@
-"""Arcs, bands and coronas: finite, not negative, repeatable, moving, alike in both hemispheres and in torch, continuous in time."""
+"Arcs, bands and coronas: finite, not negative, repeatable, moving, alike in both hemispheres and in torch."
 
 from dataclasses import fields, replace
 
@@ -19,7 +19,8 @@ YELLOW_RIVER = {None, "arc", "drapery", "radial", "hotspot"}
 def places(form, count=61, reach=4.0):
     "Grid of latitudes and longitudes about a form, and local times, float32."
     latitude, longitude = np.meshgrid(np.linspace(-reach, reach, count), np.linspace(-2 * reach, 2 * reach, count))
-    return [part.astype("f4") for part in (form.magnetic_latitude + latitude, form.magnetic_longitude + longitude, 0 * latitude + 23)]
+    grid = form.magnetic_latitude + latitude, form.magnetic_longitude + longitude, 0 * latitude + 23
+    return [part.astype("f4") for part in grid]
 
 
 def after(seconds):
@@ -76,7 +77,8 @@ def test_without_begin_it_is_always_lit(name):
     "Forms with no beginning are lit at any hour; a breakup comes again and again."
     form = FORMS[name]()
     at = places(form)
-    peaks = [form.brightness(*at, after(hour * 3600 + minute * 60)).max() for hour in (0, 7) for minute in range(0, 45, 5)]
+    peaks = [form.brightness(*at, after(hour * 3600 + minute * 60)).max()
+             for hour in (0, 7) for minute in range(0, 45, 5)]
     assert max(peaks) > 0.5 * form.brightness_rayleigh
     assert name == "breakup" or min(peaks) > 0.1 * form.brightness_rayleigh
 
@@ -97,9 +99,9 @@ def test_torch(name):
        seed=st.integers(0, 2**31 - 1), longitude=st.floats(-360, 360), seconds=st.floats(0, 3e8))
 def test_any_parameters(name, factors, seed, longitude, seconds):
     "Numbers several times larger or smaller than the usual ones still make light that is finite and not negative."
-    form = FORMS[name]()
+    form, kept = FORMS[name](), ("magnetic_latitude", "magnetic_longitude")
     changed = {field.name: getattr(form, field.name) * factor for field, factor in zip(fields(form)[3:], factors)
-               if isinstance(getattr(form, field.name), float) and field.name not in ("magnetic_latitude", "magnetic_longitude")}
+               if isinstance(getattr(form, field.name), float) and field.name not in kept}
     form = replace(form, **changed, seed=seed, magnetic_longitude=longitude)
     light = form.brightness(*places(form, 31), after(seconds))
     assert light.dtype == np.float32 and np.isfinite(light).all() and light.min() >= 0
@@ -123,9 +125,9 @@ def test_all_classes_are_stood_for():
 def test_radial_corona_converges_on_the_magnetic_zenith(station, when):
     """The point that the rays of twelve radial coronas aim at, from the gradients of their pictures alone.
 
-    In a gnomonic picture rays are straight. Where the gradient is g, the ray through x is perpendicular to it, so the meeting
-    point p has g (p - x) = 0 for all; least squares. Large structures are taken out
-    first: they are about the zenith, not the magnetic one.
+    In a gnomonic picture rays are straight. Where the gradient is g, the ray through x is perpendicular to it, so
+    the meeting point p has g (p - x) = 0 for all; least squares. Large structures are taken out first: they are
+    about the zenith, not the magnetic one.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
