@@ -104,7 +104,7 @@ def trace(
         height = height + step
     return places(normal)
 
-# %% ../../nbs/34b_simulate.fieldlines.ipynb #fddc335d
+# %% ../../nbs/34b_simulate.fieldlines.ipynb #1642d7a5
 def sky_frame(
     station: str | Station,  # Code or Station
 ) -> np.ndarray:
@@ -117,7 +117,7 @@ def sky_frame(
 def magnetic_zenith(
     station: str | Station,    # Code or Station
     time: Time,                # When
-    height_km: float = 150.0,  # Where on the line of sight it shall be parallel to the field; rays reach from 100 to 250
+    height_km: float = 150.0,  # Where line of sight and field shall be parallel; rays reach from 100 to 250
 ) -> tuple[float, float]:
     "Azimuth (degrees east of north) and elevation of the point where field-aligned rays meet, seen from below."
     station = find_station(station)
@@ -155,7 +155,7 @@ def from_local(
     sky = to_vector(np.degrees(np.arctan2(east_km, north_km)), 90 - np.degrees(angle))
     return sky @ sky_frame(station)
 
-# %% ../../nbs/34b_simulate.fieldlines.ipynb #9f993a26
+# %% ../../nbs/34b_simulate.fieldlines.ipynb #0c8356af
 class FieldLines(NamedTuple):
     "Where the field lines around a station reach 110 km."
     station: Station
@@ -171,7 +171,8 @@ class FieldLines(NamedTuple):
         others = [np.delete(self.heights_km, which) for which in range(len(self.heights_km))]
         weights = [np.prod((height_km - rest) / (own - rest)) for own, rest in zip(self.heights_km, others)]
         at = np.stack([north_km, east_km]) / self.step_km + (tables.shape[-1] - 1) / 2
-        return np.stack([map_coordinates(table, at, order=3, mode="nearest") for table in np.tensordot(weights, tables, 1)])
+        tables = np.tensordot(weights, tables, 1)
+        return np.stack([map_coordinates(table, at, order=3, mode="nearest") for table in tables])
 
     def footprint(self, east_km, north_km, height_km):
         "Kilometres east and north (2, ...) where the field lines through points at one height reach 110 km."
@@ -181,7 +182,7 @@ class FieldLines(NamedTuple):
         "Sine of the dip of the field at points at one height."
         return self._between(self.dip_sine, east_km, north_km, height_km)[0]
 
-# %% ../../nbs/34b_simulate.fieldlines.ipynb #6c9ffa7b
+# %% ../../nbs/34b_simulate.fieldlines.ipynb #4083fe57
 @lru_cache(maxsize=32)
 def _field_lines(station, time, reach_km, nodes, heights_km):
     "`field_lines` for arguments that can be a key."
@@ -190,7 +191,8 @@ def _field_lines(station, time, reach_km, nodes, heights_km):
     start = from_local(east, north, station)
     shift = to_local(normals(*trace(*places(start), height, FOOT_KM, time)), station) - np.stack([east, north])
     dip = field_direction(*places(start), height, time)[..., 2]
-    return FieldLines(station, across[1] - across[0], heights, np.moveaxis(shift, -1, 0), np.moveaxis(dip, -1, 0)[:, None])
+    shift, dip = np.moveaxis(shift, -1, 0), np.moveaxis(dip, -1, 0)[:, None]
+    return FieldLines(station, across[1] - across[0], heights, shift, dip)
 
 
 def field_lines(

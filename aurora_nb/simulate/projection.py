@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['field_aligned', 'to_numpy', 'Projection', 'build_projection']
 
-# %% ../../nbs/36a_simulate.projection.ipynb #6b7f02ec
+# %% ../../nbs/36a_simulate.projection.ipynb #7a1d0422
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,131 +18,12 @@ from ..frames import Time
 from ..geometry.geomagnetic import magnetic_coordinates, magnetic_north_azimuth
 from ..geometry.lens import Lens, angular_distance, to_vector
 from ..geometry.skymap import aer_to_geodetic
-from .fieldlines import (FOOT_KM, FOOT_RADIUS_KM, field_lines, from_local, magnetic_zenith, normals, places,
-                                           sky_frame, to_local)
+from .fieldlines import (FOOT_KM, field_lines, from_local, magnetic_zenith, normals, places, sky_frame,
+                                           to_local)
+from .footprints import FootprintGrid
 from .heights import HEIGHTS_KM, LINES, height_profile, line_ratios
 from .optics import van_rhijn
 from ..stations import Station, find_station
-
-# %% ../../nbs/36a_simulate.projection.ipynb #90278e72
-def _foot_direction(east_km, north_km):
-    "Vectors (..., 3) east, north, up from the station to places at 110 km, for a ball Earth."
-    distance = np.hypot(east_km, north_km)
-    half = np.sin(distance / (2 * FOOT_RADIUS_KM))  # with the half angle single precision is enough
-    level = 2 * FOOT_RADIUS_KM * half * np.sqrt(1 - half * half) / np.maximum(distance, 1e-9)
-    return np.stack([east_km * level, north_km * level, FOOT_KM - 2 * FOOT_RADIUS_KM * half * half], -1)
-
-
-def _foot_place(vector):
-    "Kilometres east and north of places at 110 km seen in directions (..., 3): the way back."
-    level = np.hypot(vector[..., 0], vector[..., 1])
-    zenith = np.arctan2(level, vector[..., 2])
-    angle = zenith - np.arcsin(np.sin(zenith) * (1 - FOOT_KM / FOOT_RADIUS_KM))
-    return np.moveaxis(vector[..., :2] * (FOOT_RADIUS_KM * angle / np.maximum(level, 1e-12))[..., None], -1, 0)
-
-# %% ../../nbs/36a_simulate.projection.ipynb #d27d832f
-def _bilinear(first, second):
-    "Four times (index of the first axis, of the second, weight)."
-    low = np.floor(first), np.floor(second)
-    part = first - low[0], second - low[1]
-    low = low[0].astype(np.int32), low[1].astype(np.int32)
-    return [(low[0] + i, low[1] + j, (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1]))
-            for i in (0, 1) for j in (0, 1)]
-
-
-class _Square:
-    "Grid points even in direction around an axis."
-    growth = np.radians(6.0)  # Beyond the edge steps have doubled after this angle
-
-    def __init__(self, axis, step, edge):
-        level = to_vector(axis[0] + 90, 0.0)
-        axis = to_vector(*axis)
-        self.frame = np.stack([level, np.cross(axis, level), axis]).astype(np.float32)  # the third row: the axis
-        self.step, self.edge = step, edge
-
-    def steps(self, vector):
-        "Grid coordinates (2, ...) of directions; (0, 0) is the axis."
-        first, second, along = (vector @ row for row in self.frame)
-        level = np.hypot(first, second)
-        angle = np.arctan2(level, along)
-        beyond = self.growth * np.log1p(np.maximum(angle - self.edge, 0) / self.growth)
-        scale = (np.minimum(angle, self.edge) + beyond) / (self.step * np.maximum(level, 1e-12))
-        return np.stack([first * scale, second * scale])
-
-    def vectors(self, steps):
-        "Unit vectors (..., 3) east, north, up of grid coordinates (2, ...): the way back."
-        radius = np.hypot(*steps)
-        angle = np.minimum(radius * self.step, self.edge)
-        angle = angle + self.growth * np.expm1(np.maximum(radius * self.step - self.edge, 0) / self.growth)
-        first, second = steps * (np.sin(angle) / np.maximum(radius, 1e-12))
-        return np.stack([first, second, np.cos(angle)], -1) @ self.frame
-
-# %% ../../nbs/36a_simulate.projection.ipynb #0f7942c2
-class _Numbers:
-    "The used points of a square grid and their numbers."
-    def __init__(self, used):
-        self.half = len(used) // 2
-        self.table = np.cumsum(used, dtype=np.int32).reshape(used.shape) - 1
-        self.steps = np.argwhere(used).T - self.half
-
-    def corners(self, steps):
-        "Numbers and weights (..., 4) of the points around grid coordinates."
-        found = [(self.table[first + self.half, second + self.half], weight)
-                 for first, second, weight in _bilinear(*steps)]
-        return tuple(np.stack(part, -1) for part in zip(*found))
-
-
-def _used_disc(radius):
-    "All points of the square grid up to a radius, and their neighbours."
-    across = np.arange(-int(radius) - 3, int(radius) + 4)
-    return np.hypot(*np.meshgrid(across, across)) < radius + 2
-
-
-def _used_paths(paths):
-    "All points near grid coordinates (2, ...) that lie up to two steps apart."
-    from scipy.ndimage import binary_dilation  # slow to import
-
-    paths = [np.rint(path).astype(np.int32) for path in paths]
-    half = max(int(np.abs(path).max()) for path in paths) + 5
-    used = np.zeros((2 * half + 1,) * 2, bool)
-    for first, second in paths: used[first + half, second + half] = True
-    return binary_dilation(used, np.ones((7, 7)))
-
-# %% ../../nbs/36a_simulate.projection.ipynb #68af6f2d
-class _Rings:
-    "Grid points on circles around the station, for what is seen low above the horizon."
-    bend_km = 500.0  # To here rings are evenly apart
-
-    def __init__(self, square, farthest_km):
-        self.first_km, near = (float(np.hypot(*_foot_place(to_vector(0.0, 90 - np.degrees(angle)))))
-                               for angle in (square.edge, square.edge - square.step))
-        self.step_km = float(np.clip(self.first_km - near, 5, 7))
-        self.around = round(2 * np.pi * square.edge / square.step)
-        self.count = int(self.ring(np.float64(farthest_km))) + 2
-
-    def ring(self, distance_km):
-        "Fractional number of the ring at a distance; 0 is the edge of the square."
-        near, far = np.minimum(distance_km, self.bend_km), np.maximum(distance_km, self.bend_km)
-        return (near - self.first_km + self.bend_km * (1 - self.bend_km / far)) / self.step_km
-
-    def distance(self, ring):
-        "Kilometres: the way back."
-        along = ring * self.step_km + self.first_km
-        beyond = np.maximum(along - self.bend_km, 0)
-        return np.where(along < self.bend_km, along, self.bend_km / (1 - beyond / self.bend_km))
-
-    def points_km(self):
-        "Kilometres east and north (2, point) of the grid."
-        distance, turn = np.meshgrid(self.distance(np.arange(self.count)), np.arange(self.around) * 2 * np.pi / self.around,
-                                     indexing="ij")
-        return np.stack([(distance * np.sin(turn)).ravel(), (distance * np.cos(turn)).ravel()])
-
-    def corners(self, east_km, north_km):
-        "Numbers and weights (..., 4) of the points around places."
-        turn = np.arctan2(east_km, north_km) * np.float32(self.around / (2 * np.pi))
-        ring = np.maximum(self.ring(np.hypot(east_km, north_km)), 0)
-        found = [(first * self.around + second % self.around, weight) for first, second, weight in _bilinear(ring, turn)]
-        return tuple(np.stack(part, -1) for part in zip(*found))
 
 # %% ../../nbs/36a_simulate.projection.ipynb #1daf2293
 _KNOTS = 12
@@ -189,7 +71,7 @@ def _ladder(energy_kev, response, step):
     total = np.bincount(which, light)
     return np.bincount(which, light * middle) / total, total
 
-# %% ../../nbs/36a_simulate.projection.ipynb #5c21be26
+# %% ../../nbs/36a_simulate.projection.ipynb #03fe8ec7
 def _visible(lens):
     "Azimuth and elevation of the pixels above the horizon, and which they are (y, x)."
     y, x = np.indices(lens.shape)
@@ -204,73 +86,56 @@ def _visible(lens):
 _CHUNK = 4096  # Pixels worked on at once; bounds the memory
 
 
-class _Sight:
-    "Lines of sight of a lens through the field lines above a station, and the footprint grid below them."
-    smallest = 5e-4          # Part of a pixel's light below which a grid point is left out
-    wide = np.radians(75.0)  # A lens that sees further than this from its axis gets rings
-    coarsest = np.radians(1.2)
-
-    def __init__(self, lens, station, time, cell):
-        azimuth, elevation, self.visible = _visible(lens)
-        self.knots = _lines_of_sight(azimuth, elevation, station, field_lines(station, time))
-        axis = tuple(float(angle) for angle in lens.pixel_to_sky(*lens.centre))
-        edge = float(np.radians(angular_distance(azimuth, elevation, *axis).max()))
-        cell = 0.9 * max(1.0, (len(azimuth) / 1e5) ** 0.5) if cell is None else cell
-        self.step = min(cell / lens.focal, self.coarsest)
-        self.rings = None
-        if edge > self.wide: self._with_rings()
-        else: self._without_rings(axis, edge)
-        self.count = self.inner.steps.shape[1] + (self.rings.count * self.rings.around if self.rings else 0)
-
-    def _with_rings(self):
-        self.square = _Square((0.0, 90.0), self.step, np.radians(65.0))
-        self.inner = _Numbers(_used_disc(self.square.edge / self.step))
-        self.rings = _Rings(self.square, np.hypot(*self.knots[:2]).max() + 50)
-
-    def _without_rings(self, axis, edge):
-        self.square = _Square(axis, self.step, edge)
-        low, high = np.log(HEIGHTS_KM)
-        heights = np.exp(np.linspace(low, high, int((high - low) / (4 * self.step)) + 2))  # at most two steps apart
-        self.inner = _Numbers(_used_paths(self.square.steps(_foot_direction(*self.feet(part, heights)))
-                                          for part in self.chunks()))
+class _Sight(NamedTuple):
+    "Lines of sight above a station and the footprint grid below them."
+    visible: np.ndarray  # (y, x) bool
+    knots: np.ndarray    # (3, pixel, knot), from `_lines_of_sight`
+    grid: FootprintGrid
 
     def chunks(self):
         return [slice(start, start + _CHUNK) for start in range(0, self.knots.shape[1], _CHUNK)]
 
-    def feet(self, part, heights):
-        "Footprints (2, pixel, height), kilometres east and north."
-        return self.knots[:2, part] @ _between_knots(heights).astype(np.float32)
 
-# %% ../../nbs/36a_simulate.projection.ipynb #b5672428
-def _grid_places(sight: _Sight, station):
-    "Geodetic latitude and longitude of the footprint grid."
-    local = _foot_place(sight.square.vectors(sight.inner.steps.astype(float)))
-    if sight.rings: local = np.concatenate([local, sight.rings.points_km()], 1)
-    return places(from_local(*local, station))
+def _feet(knots, heights):
+    "Footprints (2, pixel, height), kilometres east and north, float32."
+    return knots[:2] @ _between_knots(heights).astype(np.float32)
+
+# %% ../../nbs/36a_simulate.projection.ipynb #9b52c979
+_COARSEST = np.radians(1.2)  # A small picture's grid is finer than its pixels, or arcs would fall through
 
 
-def _corners(sight: _Sight, feet):
-    "Numbers and weights (..., 4) of the grid points around footprints."
-    number, weight = np.empty(feet.shape[1:] + (4,), np.int32), np.empty(feet.shape[1:] + (4,), np.float32)
-    near = np.ones(feet.shape[1:], bool) if not sight.rings else np.hypot(*feet) < sight.rings.first_km
-    number[near], weight[near] = sight.inner.corners(sight.square.steps(_foot_direction(*feet[:, near])))
-    if sight.rings:
-        number[~near], weight[~near] = sight.rings.corners(*feet[:, ~near])
-        number[~near] += sight.inner.steps.shape[1]
-    return number, weight
+def _sight(lens, station, time, cell):
+    "Lines of sight and grid of a lens; `cell` is the step of the grid in pixels."
+    azimuth, elevation, visible = _visible(lens)
+    knots = _lines_of_sight(azimuth, elevation, station, field_lines(station, time))
+    axis = tuple(float(angle) for angle in lens.pixel_to_sky(*lens.centre))
+    edge = float(angular_distance(azimuth, elevation, *axis).max())
+    cell = 0.9 * max(1.0, (len(azimuth) / 1e5) ** 0.5) if cell is None else cell
 
-# %% ../../nbs/36a_simulate.projection.ipynb #56837592
+    def paths(step):
+        "Footprints at heights at most two steps apart."
+        low, high = np.log(HEIGHTS_KM)
+        heights = np.exp(np.linspace(low, high, int((high - low) / (4 * step)) + 2))
+        return (_feet(knots[:, at:at + _CHUNK], heights) for at in range(0, knots.shape[1], _CHUNK))
+
+    farthest = float(np.hypot(*knots[:2]).max()) + 50
+    return _Sight(visible, knots, FootprintGrid(axis, edge, min(cell / lens.focal, _COARSEST), farthest, paths))
+
+# %% ../../nbs/36a_simulate.projection.ipynb #50a060df
+_SMALLEST = 5e-4  # Part of a pixel's light below which a grid point is left out
+
+
 def _rows(sight: _Sight, part, heights, slant):
     "CSR matrix of some pixels: weights of one grid point are added up, tiny ones shared among the others."
     from scipy.sparse import csr_array  # slow to import
 
     light = sight.knots[2, part] @ slant
-    number, weight = _corners(sight, sight.feet(part, heights))
+    number, weight = sight.grid.corners(_feet(sight.knots[:, part], heights))
     starts = np.arange(len(light) + 1, dtype=np.int32) * (4 * len(heights))
-    matrix = csr_array(((weight * light[..., None]).ravel(), number.ravel(), starts), shape=(len(light), sight.count))
+    matrix = csr_array(((weight * light[..., None]).ravel(), number.ravel(), starts), shape=(len(light), sight.grid.count))
     matrix.sum_duplicates()
     whole = light.sum(1)
-    matrix.data[matrix.data < sight.smallest * np.repeat(whole, np.diff(matrix.indptr))] = 0
+    matrix.data[matrix.data < _SMALLEST * np.repeat(whole, np.diff(matrix.indptr))] = 0
     matrix.eliminate_zeros()
     matrix.data *= np.repeat(whole / matrix.sum(1), np.diff(matrix.indptr))
     return matrix
@@ -280,7 +145,7 @@ def _field_line_matrix(sight: _Sight, energy_kev, response):
     "From the footprint grid to the pixels above the horizon, CSR."
     from scipy.sparse import vstack  # slow to import
 
-    heights, light = _ladder(energy_kev, response, sight.step)
+    heights, light = _ladder(energy_kev, response, sight.grid.step)
     slant = (_between_knots(heights) * light).astype(np.float32)
     return vstack([_rows(sight, part, heights, slant) for part in sight.chunks()], format="csr", dtype=np.float32)
 
@@ -334,14 +199,14 @@ def _all_rows(matrix, visible):
     return csr_array((matrix.data, matrix.indices, np.cumsum(entries, dtype=entries.dtype)),
                      shape=(visible.size, matrix.shape[1]))
 
-# %% ../../nbs/36a_simulate.projection.ipynb #b29c6b17
-class Projection:
-    "What a lens at a station sees of light above it; made by `build_projection`."
+# %% ../../nbs/36a_simulate.projection.ipynb #414e408e
+class _Views:
+    "Matrices by energy and colour, and the pictures they make."
     def __init__(self, lens, station, time, visible, place, height_km, matrix):
         self.lens, self.station, self.time, self.visible, self.device = lens, station, time, visible, "cpu"
         self.latitude, self.longitude = place
-        self.magnetic_latitude, self.magnetic_longitude = (
-            np.nan_to_num(part).astype(np.float32) for part in magnetic_coordinates(*place, height_km, time))  # NaN far off
+        magnetic = magnetic_coordinates(*place, height_km, time)  # not known near the magnetic equator, far off
+        self.magnetic_latitude, self.magnetic_longitude = (np.nan_to_num(part).astype(np.float32) for part in magnetic)
         self._make, self._made, self._sent = matrix, {}, {}
 
     def matrix(self, energy_kev: float, response):
@@ -357,13 +222,13 @@ class Projection:
         response,    # Four weights over LINES
     ):
         "Light (y, x) along the lines of sight in Rayleigh, without air; 0 below the horizon."
-        together = {}
-        for energy, footprint in footprints:
-            together[energy] = together[energy] + footprint if energy in together else footprint
-        parts = [self.matrix(energy, response) @ total for energy, total in together.items() if any(response)]
+        parts = [self.matrix(energy, response) @ light for energy, light in footprints if any(response)]
         if not parts: return _on_device(np.zeros(self.lens.shape, np.float32), self.device)
         return sum(parts[1:], parts[0]).reshape(self.lens.shape)
 
+# %% ../../nbs/36a_simulate.projection.ipynb #f7da7cda
+class Projection(_Views):
+    "What a lens at a station sees of light above it; made by `build_projection`."
     @cached_property
     def _field_aligned(self):
         y, x = np.indices(self.lens.shape)
@@ -377,7 +242,7 @@ class Projection:
 
     @property
     def zenith_direction(self) -> np.ndarray:
-        "Direction (y, x) around the magnetic zenith, degrees: 0 magnetic north, 90 magnetic east; NaN below the horizon."
+        "Direction (y, x) around the magnetic zenith, degrees, 0 magnetic north, 90 east; NaN below the horizon."
         return self._field_aligned[1]
 
     def to(self, device):
@@ -388,7 +253,7 @@ class Projection:
             _on_device(to_numpy(part), device) for part in (self.magnetic_latitude, self.magnetic_longitude))
         return moved
 
-# %% ../../nbs/36a_simulate.projection.ipynb #ac9e6a93
+# %% ../../nbs/36a_simulate.projection.ipynb #db6a3960
 def _resized(lens, size):
     factor = size / max(lens.shape)
     return replace(lens, shape=tuple(round(side * factor) for side in lens.shape), focal=lens.focal * factor,
@@ -410,6 +275,6 @@ def build_projection(
         azimuth, elevation, visible = _visible(lens)
         place = aer_to_geodetic(azimuth, elevation, station, shell_km)
         return Projection(lens, station, time, visible, place, shell_km, partial(_shell_matrix, elevation, shell_km))
-    sight = _Sight(lens, station, time, cell)
-    return Projection(lens, station, time, sight.visible, _grid_places(sight, station), FOOT_KM,
-                      partial(_field_line_matrix, sight))
+    sight = _sight(lens, station, time, cell)
+    place = places(from_local(*sight.grid.local_km, station))
+    return Projection(lens, station, time, sight.visible, place, FOOT_KM, partial(_field_line_matrix, sight))
