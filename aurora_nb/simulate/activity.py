@@ -64,10 +64,10 @@ def activity_level(
     "Index into LEVELS: 0 quiet below Kp 2, 1 moderate below 4, 2 active."
     return np.searchsorted([1.99, 3.99], kp, side="right")
 
-# %% ../../nbs/35d_simulate.activity.ipynb #5ed6f3fd
+# %% ../../nbs/35d_simulate.activity.ipynb #ed60abf2
 def activity_course(
     start: Time,     # First moment (UTC)
-    duration: str,   # e.g. "90d"; the end is not taken
+    duration: str,   # e.g. "90D"; the end is not taken
     seed: int = 0,   # Which years
 ) -> pd.DataFrame:
     "Kp and level of every 3-hour interval that begins within the duration, indexed by time."
