@@ -93,8 +93,8 @@ def write_deep_png(
         temporary.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
             (len(part) - 4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big") for part in parts))
 
-# %% ../../nbs/38a_simulate.layouts.ipynb #53a444b8
-OATH_CENTRE, OATH_RADIUS = (128, 127), 108
+# %% ../../nbs/38a_simulate.layouts.ipynb #9e59edd8
+OATH_CENTRE, OATH_RADIUS = (128, 127), 108.8
 
 
 def oath_picture(
