@@ -131,12 +131,13 @@ class DiffuseBand(OvalForm):
         structure = namespace(band).clip(1 + self.striation * (0.6 * stripes + 0.3 * clumps), 0.1, None)
         return self.activity(magnetic_local_time, time) * 0.7 * band * structure
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #4be89041
+# %% ../../nbs/35b_simulate.diffuse.ipynb #d9f5de9b
 @dataclass(frozen=True, kw_only=True)
 class Patches(OvalForm):
     "Irregular patches in a belt of weaker diffuse light, drifting eastward."
     name, oath, kiruna, yellow_river = "patches", "diffuse", "patchy", None
     energy_kev: float = 8.0               # Harder than the diffuse band
+    brightness_rayleigh: float = 2500.0   # Of the brightest
     width_deg: float = 3.5                # Full width of the belt, degrees of magnetic latitude
     size_km: float = 65.0                 # Typical distance of patches
     coverage: float = 0.7                 # Part of the cells that hold a patch
@@ -188,12 +189,13 @@ class Patches(OvalForm):
         light = self.background + (1 - self.background) * inside * of_cell(self.levels(time), cell)
         return self.activity(magnetic_local_time, time) * belt * light
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #7e037c05
+# %% ../../nbs/35b_simulate.diffuse.ipynb #25c9be3c
 @dataclass(frozen=True, kw_only=True)
 class PulsatingPatches(Patches):
     "Patches each switched on and off with a period of its own."
     name, oath, kiruna, yellow_river = "pulsating_patches", "diffuse", "patchy", None
     energy_kev: float = 10.0                         # Some ten keV: the lowest of all aurora
+    brightness_rayleigh: float = 3500.0              # Of the brightest, when lit
     period_s: tuple[float, float] = (2.0, 20.0)      # Shortest and longest
     on_part: float = 0.45                            # Part of a period for which a patch is lit
     depth: float = 0.85                              # Part of the light that goes off
