@@ -14,7 +14,8 @@ from aurora_nb.simulate.sky import milky_way, moon_mask, night_sky, star_light
 from aurora_nb.simulate.stars import PLANETS, all_stars, equatorial_vectors, planet_table, star_positions
 from aurora_nb.stations import find_station
 
-NIGHTS = [("gill", "2014-03-15T04:00"), ("pkr", "2015-10-07T08:23"), ("jbs", "2019-06-20T12:00"), ("kho", "2022-12-24T18:00")]
+NIGHTS = [("gill", "2014-03-15T04:00"), ("pkr", "2015-10-07T08:23"), ("jbs", "2019-06-20T12:00"),
+          ("kho", "2022-12-24T18:00")]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,8 @@ def test_all_stars_stand_where_astropy_has_them(astro, code, time):
 def test_planets_stand_where_astropy_has_them(astro, code, time):
     ours = star_positions(time, code, planet_table(time))
     for name in PLANETS:
-        assert angular_distance(ours.azimuth[name], ours.elevation[name], *astro["body"](name.lower(), code, time)) < 0.03
+        there = astro["body"](name.lower(), code, time)
+        assert angular_distance(ours.azimuth[name], ours.elevation[name], *there) < 0.03
 
 
 def test_planets_against_another_ephemeris():
@@ -89,7 +91,8 @@ def drawn(code, time, camera):
     "Total light in a grey camera's pixels and its parts."
     azimuth, elevation = pixel_directions(camera)
     bodies = sun_moon(time, code).isel(time=0)
-    sky = sum(float(band_weights(camera, tint).mean()) * light for tint, light in night_sky(azimuth, elevation, code, time, bodies))
+    lights = night_sky(azimuth, elevation, code, time, bodies)
+    sky = sum(float(band_weights(camera, tint).mean()) * light for tint, light in lights)
     return sky, star_light(camera, time, code, twinkle=0)
 
 
@@ -169,12 +172,13 @@ def twilight_frames(shared_data):
     rows, columns = np.nonzero(skymap.elevation.values > 10)
     some = np.random.default_rng(0).choice(len(rows), 600, replace=False)
     sky = np.stack([skymap.azimuth.values[rows, columns], skymap.elevation.values[rows, columns]], -1)
-    lens = fit_lens(np.stack([columns, rows], -1)[some].astype(float), sky[some], skymap.elevation.shape, model="polynomial")
+    pixels = np.stack([columns, rows], -1)[some].astype(float)
+    lens = fit_lens(pixels, sky[some], skymap.elevation.shape, model="polynomial")
     return frames, replace(camera_preset("themis"), lens=lens)
 
 
 def star_over_sky(picture, camera, time, code, zenith):
-    "Light of a star of magnitude 0 over the brightness at the zenith, median of bright stars; `zenith` booleans (y, x)."
+    "Light of a star of magnitude 0 over the brightness at the zenith, where `zenith` is True; median of bright stars."
     found = []
     places = star_positions(time, code, all_stars(2.8)).query("elevation > 25")
     for star in places.itertuples():
@@ -208,7 +212,7 @@ def test_as_many_stars_are_seen_as_in_real_frames(twilight_frames):
     frames, camera = twilight_frames
     time, real = frames.time.values[11], frames.image.values[11].astype(float)
     inside = pixel_directions(camera)[1] > 20
-    sky, stars = drawn("gako", time, replace(camera, psf_pixels=0.5) if hasattr(camera, "psf_pixels") else camera)
+    sky, stars = drawn("gako", time, camera)
     level = np.median((real - np.median(real[:12, :12]))[inside]) / np.median(sky[inside])
     noise = 1.4826 / np.sqrt(2) * np.median(np.abs(np.diff(real, axis=1))[inside[:, 1:]])
     made = (sky + stars) * level + noise * np.random.default_rng(0).standard_normal(sky.shape)

@@ -29,8 +29,8 @@ AIRGLOW_LINES = (0.0, 200.0, 50.0, 0.0)    # 427.8, 557.7, 630.0 nm, prompt
 DARK_SKY_RAYLEIGH = AIRGLOW_RAYLEIGH + EVEN_RAYLEIGH + 200.0
 AIRGLOW_TINT, STARS_TINT = (0.7, 1.0, 1.3), (0.95, 1.0, 1.05)   # blue, green, red
 
-# %% ../../nbs/36b_simulate.sky.ipynb #beb81789
-_STEP, _SIDE = 2.0, 95         # degrees between nodes of the zenith-centred grid; its edge is 94 degrees from the zenith
+# %% ../../nbs/36b_simulate.sky.ipynb #805f7ee6
+_STEP, _SIDE = 2.0, 95         # degrees between nodes of the grid, whose edge is 94 degrees from the zenith
 
 
 class Dome(NamedTuple):
@@ -47,7 +47,7 @@ def _nodes():
     azimuth, elevation = np.degrees(np.arctan2(east, north)).ravel(), np.maximum(90 - np.hypot(east, north), 0).ravel()
     return azimuth.astype(np.float32), elevation.astype(np.float32), to_vector(azimuth, elevation).astype(np.float32)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #b04b2e6b
+# %% ../../nbs/36b_simulate.sky.ipynb #876a2672
 _DOMES = {}
 
 
@@ -73,14 +73,15 @@ def _make_dome(azimuth, elevation):
     across, up = (np.clip(away * part / _STEP + _SIDE // 2, 0, _SIDE - 2) for part in (np.sin(turn), np.cos(turn)))
     column, row = across.astype(int), up.astype(int)
     right, high = across - column, up - row
-    weights = np.stack([(1 - high) * (1 - right), (1 - high) * right, high * (1 - right), high * right], -1) * inside[:, None]
+    left, low = 1 - right, 1 - high
+    weights = np.stack([low * left, low * right, high * left, high * right], -1) * inside[:, None]
     nodes = (row * _SIDE + column)[:, None] + np.array([0, 1, _SIDE, _SIDE + 1])
     ends = np.arange(len(inside) + 1) * 4
     matrix = csr_matrix((weights.ravel().astype(np.float32), nodes.ravel().astype(np.int32), ends.astype(np.int32)),
                         (len(inside), _SIDE ** 2))
     return Dome(matrix, vectors, azimuth.shape)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #5b704d65
+# %% ../../nbs/36b_simulate.sky.ipynb #8aeb2017
 def _extinction(elevation, optical_depth):
     "What the air leaves of a star, relative to the zenith."
     return np.exp(-optical_depth * (air_mass(elevation) - 1))
@@ -98,7 +99,8 @@ def _waves(azimuth, elevation, station, time, seed, height_km=95.0, size_km=60.0
     rng = np.random.default_rng([seed, zlib.crc32(station.station.encode())])
     heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.06)  # km/s
     along, across = (away * 6466 * np.cos(turn - to) for to in (heading, heading + np.pi / 2))
-    return smooth_noise((along - speed * seconds % (64 * size_km)) / size_km, across / (3 * size_km), seed, 2, seconds / 2400)
+    moved = (along - speed * seconds % (64 * size_km)) / size_km  # the noise repeats after 64 units
+    return smooth_noise(moved, across / (3 * size_km), seed, 2, seconds / 2400)
 
 
 def airglow(
@@ -114,7 +116,7 @@ def airglow(
     wavy = _waves(azimuth, elevation, find_station(station), time, seed)
     return layer * (1 + 2.5 * waves * wavy * np.minimum(np.sin(np.deg2rad(elevation)) * 4, 1))  # smeared at the horizon
 
-# %% ../../nbs/36b_simulate.sky.ipynb #af7b3673
+# %% ../../nbs/36b_simulate.sky.ipynb #1f1b0be7
 _GALACTIC = equatorial_vectors([266.405, 356.405, 192.859], [-28.936, 0.0, 27.128])
 _GALACTIC[1] = np.cross(_GALACTIC[2], _GALACTIC[0])  # rows: to the centre, to longitude 90, to the pole
 
@@ -127,17 +129,18 @@ def milky_way(
     longitude, latitude = np.degrees(np.arctan2(y, x)), np.degrees(np.arcsin(np.clip(z, -1, 1)))
     arms = 0.55 + 0.25 * np.cos(np.deg2rad(longitude)) + 0.4 * np.exp(-((longitude - 78) / 14) ** 2)
     band = arms * np.exp(-np.abs(latitude / 9) ** 1.5) + 1.2 * np.exp(-(longitude / 18) ** 2 - (latitude / 9) ** 2)
-    rift_middle, rift_depth = 2 + 3 * np.sin(np.deg2rad(longitude * 4)), 0.7 / (1 + np.exp((np.abs(longitude - 35) - 45) / 6))
+    rift_middle = 2 + 3 * np.sin(np.deg2rad(longitude * 4))
+    rift_depth = 0.7 / (1 + np.exp((np.abs(longitude - 35) - 45) / 6))
     return band * (1 - rift_depth * np.exp(-((latitude - rift_middle) / 3.5) ** 2))
 
-# %% ../../nbs/36b_simulate.sky.ipynb #b41dada9
+# %% ../../nbs/36b_simulate.sky.ipynb #47c9ecfb
 def twilight(
     sun_elevation: float,  # Degrees
 ) -> float:
     "Light of the zenith in twilight, Rayleigh of white light: 13 000 at -12 degrees, gone at -18."
     depth = min(max(-5.0 - sun_elevation, -5.0), 13.0)
-    excess = 10 ** (-0.4 * (11.84 + 1.518 * depth - 0.057 * depth ** 2)) - 10 ** (-0.4 * (11.84 + 1.518 * 13 - 0.057 * 169))
-    return 0.8 * 1.1 * 3000 * excess * 10 ** (0.4 * 21.7)
+    now, night = (10 ** (-0.4 * (11.84 + 1.518 * phi - 0.057 * phi ** 2 - 21.7)) for phi in (depth, 13.0))
+    return 0.8 * 3300 * (now - night)  # 3300 R is 21.7 magnitudes per square arc second
 
 
 def _dusk(vectors, elevation, bodies):
@@ -148,11 +151,11 @@ def _dusk(vectors, elevation, bodies):
     contrast = 20 * 10 ** (-0.08 * (height + 12))
     return 1 + 0.9 * level ** 3, contrast * np.exp(-elevation / 12 + 2.5 * (towards / level - 1))
 
-# %% ../../nbs/36b_simulate.sky.ipynb #16af4bef
+# %% ../../nbs/36b_simulate.sky.ipynb #dacfac05
 def _moon_power(moon_elevation, lit, depth=0.17):
     "Moonlight outside the bright angular part, relative to Krisciunas and Schaefer's unit; `depth` in magnitudes."
     phase = np.degrees(np.arccos(np.clip(2 * lit - 1, -1, 1)))
-    return 10 ** (-0.4 * (3.84 + 0.026 * phase + 4e-9 * phase ** 4)) * 10 ** (-0.4 * depth * float(air_mass(moon_elevation)))
+    return 10 ** (-0.4 * (3.84 + 0.026 * phase + 4e-9 * phase ** 4 + depth * float(air_mass(moon_elevation))))
 
 
 def moonlight(
@@ -197,8 +200,8 @@ def moon_mask(
     radius = radius_deg * (0.25 + 0.75 * float(bodies.moon_phase))
     return ((dome.vectors @ moon) > np.cos(np.deg2rad(radius))).reshape(dome.shape) & np.isfinite(elevation)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #0fa54f91
-TWILIGHT_TINT, GLOW_TINT, MOON_TINT = (1.4, 1.0, 0.7), (0.7, 1.0, 1.5), (1.1, 1.0, 0.95)
+# %% ../../nbs/36b_simulate.sky.ipynb #3cf9f7b1
+TWILIGHT_TINT, GLOW_TINT, MOON_TINT = (2.25, 0.75, 0.36), (0.7, 1.0, 1.5), (1.1, 1.0, 0.95)
 
 
 def night_sky(
@@ -221,7 +224,8 @@ def night_sky(
               (STARS_TINT, air * (EVEN_RAYLEIGH + 1500 * galaxy))]
     if bodies.sun_elevation > -18:
         level = twilight(float(bodies.sun_elevation))
-        lights += [(tint, level * part) for tint, part in zip((TWILIGHT_TINT, GLOW_TINT), _dusk(vectors, height, bodies))]
+        around, glowing = _dusk(vectors, height, bodies)
+        lights += [(TWILIGHT_TINT, level * around), (GLOW_TINT, level * glowing)]
     lights += _moon_lights(vectors, height, bodies)
     maps = dome.to_pixels @ np.stack([light for _, light in lights], -1).astype(np.float32)
     found = [(tint, maps[:, number].reshape(dome.shape)) for number, (tint, _) in enumerate(lights)]
@@ -246,7 +250,7 @@ def _near_moon(dome, bodies, ice, haze):
     light[near] = _around_moon(cosine[near], float(bodies.moon_elevation), float(bodies.moon_phase), ice, haze)
     return light.reshape(dome.shape)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #9b8d2e74
+# %% ../../nbs/36b_simulate.sky.ipynb #be8bde63
 def star_tints(
     b_v,  # Colour of the stars, magnitudes
 ) -> np.ndarray:
@@ -259,9 +263,10 @@ def star_tints(
 
 @lru_cache(maxsize=4)
 def _catalogue(limit):
-    "Equatorial vectors (star, 3), light relative to magnitude 0 and tints (star, 3) of stars and then planets; planets' light is 1."
+    "Equatorial vectors (star, 3), light relative to magnitude 0, tints (star, 3); planets at the end, without place."
     table = all_stars(limit)
-    vectors = np.concatenate([equatorial_vectors(table.right_ascension, table.declination), np.zeros((len(PLANETS), 3))])
+    vectors = equatorial_vectors(table.right_ascension, table.declination)
+    vectors = np.concatenate([vectors, np.zeros((len(PLANETS), 3))])
     light = np.concatenate([10 ** (-0.4 * table.magnitude.to_numpy()), np.ones(len(PLANETS))])
     return vectors, light, star_tints(np.append(table.b_v, [planet.b_v for planet in PLANETS.values()]))
 
@@ -274,7 +279,7 @@ def _points(time, limit):
     light[-count:] = 10 ** (-0.4 * magnitudes)
     return vectors, light, tints
 
-# %% ../../nbs/36b_simulate.sky.ipynb #62b67cf7
+# %% ../../nbs/36b_simulate.sky.ipynb #3116a965
 @lru_cache(maxsize=8)
 def _steradian(lens):
     "Solid angle of each pixel, (y, x)."
@@ -288,7 +293,8 @@ def _splat(shape, x, y, light, sigma):
     reach, (rows, columns) = int(np.ceil(2.5 * sigma)), shape
     wide, steps = columns + 2 * reach, np.arange(-reach, reach + 1)
     row, column = np.rint(y).astype(np.int64), np.rint(x).astype(np.int64)
-    down, right = (np.exp(-0.5 * np.square((steps - (at - whole)[:, None]) / sigma)) for at, whole in ((y, row), (x, column)))
+    down, right = (np.exp(-0.5 * np.square((steps - (at - whole)[:, None]) / sigma))
+                   for at, whole in ((y, row), (x, column)))
     spot = (down / down.sum(1, keepdims=True))[:, :, None] * (right / right.sum(1, keepdims=True))[:, None]
     where = ((row + reach) * wide + column + reach)[:, None] + (steps[:, None] * wide + steps).ravel()
     spot, where = spot.reshape(where.shape), where.ravel()
@@ -296,7 +302,7 @@ def _splat(shape, x, y, light, sigma):
     image = np.stack(bands, -1).reshape(rows + 2 * reach, wide, -1)
     return image[reach:rows + reach, reach:columns + reach].astype(np.float32)
 
-# %% ../../nbs/36b_simulate.sky.ipynb #5555fb09
+# %% ../../nbs/36b_simulate.sky.ipynb #56db3076
 def star_light(
     camera,                 # A Camera
     time,                   # Moment, UTC
@@ -320,7 +326,7 @@ def star_light(
     if twinkle: strength = strength * _twinkling(time, seed, len(light), camera.exposure_s, twinkle)[seen] ** (
         np.minimum(air_mass(elevation), 5.0) ** 1.5)
     bands = tints[seen] @ np.stack([band_weights(camera, tint) for tint in np.eye(3)])
-    image = _splat(camera.lens.shape, x, y, strength[:, None] * bands, getattr(camera, "psf_pixels", 0.55))
+    image = _splat(camera.lens.shape, x, y, strength[:, None] * bands, getattr(camera, "psf_pixels", 0.7))
     return image[..., 0] if image.shape[-1] == 1 else image
 
 

@@ -17,12 +17,12 @@ import pandas as pd
 from ..geometry.lens import from_vector
 from ..stations import find_station
 
-# %% ../../nbs/34_simulate.stars.ipynb #3a0fc82a
+# %% ../../nbs/34_simulate.stars.ipynb #9ffe524e
 @cache
 def all_stars(
     limit: float = 6.0,  # Faintest magnitude; the catalogue ends at 6
 ) -> pd.DataFrame:
-    "Stars by name or Hipparcos number: `right_ascension`, `declination` (degrees, J2000), `magnitude` (V), `b_v` (colour)."
+    "Stars by name or Hipparcos number: `right_ascension`, `declination` (degrees, J2000), `magnitude` (V), `b_v`."
     with (files("aurora_nb") / "data/stars.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file, comment="#", keep_default_na=False)
     table["name"] = table.name.where(table.name != "", "HIP " + table.hip.astype(str))
@@ -133,7 +133,7 @@ def _planets_at(hour):
         magnitudes.append(_magnitude(planet, *lengths, float(pole @ vectors[-1])))
     return np.array(vectors), np.array(magnitudes)
 
-# %% ../../nbs/34_simulate.stars.ipynb #62b728d1
+# %% ../../nbs/34_simulate.stars.ipynb #b9993cbc
 def planet_vectors(
     time,  # One moment, UTC
 ) -> tuple:
@@ -150,7 +150,8 @@ def planet_table(
 ) -> pd.DataFrame:
     "Mercury to Saturn by name, with the columns of `all_stars`: place (J2000, degrees), magnitude and colour."
     vectors, magnitude = planet_vectors(time)
-    ascension, declination = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360, np.degrees(np.arcsin(vectors[:, 2]))
+    ascension = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0])) % 360
+    declination = np.degrees(np.arcsin(vectors[:, 2]))
     colours = [planet.b_v for planet in PLANETS.values()]
     return pd.DataFrame(dict(right_ascension=ascension, declination=declination, magnitude=magnitude, b_v=colours),
                         index=list(PLANETS))
