@@ -1311,6 +1311,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'aurora_nb/simulate/night.py')},
             'aurora_nb.simulate.noise': { 'aurora_nb.simulate.noise._look_up': ( 'simulate.noise.html#_look_up',
                                                                                  'aurora_nb/simulate/noise.py'),
+                                          'aurora_nb.simulate.noise._smoothing': ( 'simulate.noise.html#_smoothing',
+                                                                                   'aurora_nb/simulate/noise.py'),
                                           'aurora_nb.simulate.noise._texture': ( 'simulate.noise.html#_texture',
                                                                                  'aurora_nb/simulate/noise.py'),
                                           'aurora_nb.simulate.noise._texture_on': ( 'simulate.noise.html#_texture_on',

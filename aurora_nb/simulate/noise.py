@@ -55,27 +55,35 @@ def flicker(
     waves = np.sin(2 * np.pi * (minutes % 5.256e6) / (period_minutes * np.array([1.0, 1.618, 2.718])) + phases)
     return float(np.clip(0.5 + 0.45 * waves.sum(), 0, 1))
 
-# %% ../../nbs/34a_simulate.noise.ipynb #568ee6ed
+# %% ../../nbs/34a_simulate.noise.ipynb #ca8ea71a
 _CELLS, _TEXELS = 64, 16  # lattice cells of the first octave, texture points in each
+
+
+def _smoothing(cells):
+    "Periodic cubic interpolation (Keys 1981) from `cells` numbers to all texture points, as a matrix."
+    at = np.arange(_CELLS * _TEXELS) * cells / (_CELLS * _TEXELS)
+    first, t = np.floor(at).astype(int), at % 1
+    weights = np.array([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    matrix = np.zeros((len(at), cells))
+    for step, weight in zip((-1, 0, 1, 2), weights): matrix[np.arange(len(at)), (first + step) % cells] += weight
+    return matrix
 
 
 @cache
 def _texture(octaves):
-    "Periodic smooth noise (1024 * 1024,), mean 0, standard deviation 0.4."
-    from scipy.ndimage import zoom  # slow to import
-
-    total = np.zeros((_CELLS * _TEXELS,) * 2)
+    "Periodic smooth noise (1024, 1024), mean 0, standard deviation 0.4."
+    total = 0.0
     for octave in range(octaves):
         lattice = np.random.default_rng([1971, octave]).standard_normal((_CELLS << octave,) * 2)
-        total += 0.5 ** octave * zoom(lattice, _TEXELS >> octave, order=3, mode="grid-wrap", grid_mode=True)
-    return (0.4 * (total - total.mean()) / total.std()).astype(np.float32).ravel()
+        smooth = _smoothing(len(lattice))
+        total = total + 0.5 ** octave * (smooth @ lattice @ smooth.T)
+    return (0.4 * (total - total.mean()) / total.std()).astype(np.float32)
 
 
 @cache
 def _texture_on(octaves, xp, device):
     "The texture with its slopes (1024 * 1024, 4): value, step to the right, step down, and what the diagonal adds."
-    side = _CELLS * _TEXELS
-    here = _texture(octaves).reshape(side, side)
+    here = _texture(octaves)
     right, down = np.roll(here, -1, 1), np.roll(here, -1, 0)
     across = np.roll(right, -1, 0) - right - down + here
     table = np.stack([here, right - here, down - here, across], -1).reshape(-1, 4)
