@@ -62,20 +62,22 @@ def _between(size, most):
 
 
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #d0442590
+# %% ../../nbs/34d_simulate.clouds.ipynb #2278326b
 class SkyView:
     "Directions of a picture, also thinned out to at most `most` rows and columns."
     def __init__(self, azimuth, elevation, most=128):
+        from scipy.sparse import csr_array  # slow to import; and a dense product would wake threads that wait in a spin
+
         azimuth, elevation = np.broadcast_arrays(*map(np.atleast_2d, (azimuth, elevation)))
         chosen, between = zip(*(_between(size, most) for size in azimuth.shape))
-        self.up, self.rows, self.columns = elevation > 0, between[0], between[1].T.copy()
+        self.up, self.rows, self.columns = elevation > 0, csr_array(between[0]), csr_array(between[1])
         self.azimuth, self.elevation = np.nan_to_num(azimuth), np.nan_to_num(elevation)
         self.thin = self.azimuth[np.ix_(*chosen)], self.elevation[np.ix_(*chosen)]
         self.vector = np.moveaxis(to_vector(self.azimuth, self.elevation), -1, 0).astype("f4")
 
     def widen(self, field):
         "Full size (y, x) of a field on the thinned grid."
-        return self.rows @ field @ self.columns
+        return np.ascontiguousarray((self.columns @ (self.rows @ field).T).T)
 
     def widen_depth(self, depth):
         "Full size of an optical depth, through its fourth root, which is smooth at the edges of clouds."
@@ -150,10 +152,12 @@ def layer_depth(
     inside = np.square(np.maximum(above, 0) / np.float32(0.42 * layer.edge))
     return layer.depth * np.square(inside / (1 + inside)) * np.exp(np.float32(1.4) * noise) * np.sqrt(path)
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #32ec5b0a
+# %% ../../nbs/34d_simulate.clouds.ipynb #2f5fda61
 def through_cloud(
-    depth,  # Optical depth
+    depth,                # Optical depth
+    ground: float = 0.0,  # Albedo of the ground: 0.8 is fresh snow, 0.15 none
 ):
     "Share of light from above that a cloud scatters downward, and share of light from below that it throws back."
     passed = 1 / (1 + np.float32(0.1125) * depth)
-    return passed - np.exp(-depth), 1 - passed
+    again = 1 / (1 - np.float32(ground) * (1 - passed))  # to and fro between ground and cloud
+    return passed * again - np.exp(-depth), (1 - passed) * again
