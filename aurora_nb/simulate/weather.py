@@ -51,7 +51,7 @@ class Town:
     rayleigh: float = 5e4               # Of a thick white cloud straight above it
     tint: tuple = (0.1, 0.75, 1.9)      # Sodium lamps, as clouds over Longyearbyen have it; (0.9, 1, 1) is white
 
-# %% ../../nbs/36c_simulate.weather.ipynb #f915705a
+# %% ../../nbs/36c_simulate.weather.ipynb #88fdf423
 @dataclass(frozen=True)
 class Weather:
     "All that is between the aurora and the lens."
@@ -61,6 +61,7 @@ class Weather:
     lights: tuple = ()          # Lights near the horizon
     towns: tuple = ()           # Towns below the clouds
     aeroplane: float = 0.0      # Aeroplanes an hour
+    ground: float = 0.7         # Albedo of the ground below the clouds: snow
     seed: int = 0               # Same seed, same weather
 
 # %% ../../nbs/36c_simulate.weather.ipynb #93a2820b
@@ -139,17 +140,17 @@ def moon_strength(
     sine = np.sin(np.deg2rad(moon_elevation))
     return float(10 ** (-0.4 * (0.026 * angle + 4e-9 * angle ** 4)) * (0.15 + 0.85 * sine) * np.exp(0.2 - 0.2 / (sine + 0.03)))
 
-# %% ../../nbs/36c_simulate.weather.ipynb #16f5c5f1
+# %% ../../nbs/36c_simulate.weather.ipynb #eb1e4866
 def _towards(vector, azimuth, elevation):
     return np.tensordot(to_vector(azimuth, elevation).astype("f4"), vector, 1)
 
 
-def _moonlit(view, down, back, bodies):
+def _moonlit(view, down, depth, bodies):
     "Share of the Moon's light that clouds send down: even, and brighter about the Moon where they are thin."
     cosine = _towards(view.vector, float(bodies.moon_azimuth), float(bodies.moon_elevation))
     wide = np.float32(1.49) - np.float32(1.4) * cosine      # Henyey and Greenstein 1941 with g = 0.7
     ahead = np.float32(0.51) / (wide * np.sqrt(wide))       # 18.9 at the Moon, 0.28 at 90 degrees, 1 on average
-    once = np.square(np.square(1 - back))                   # light that has not yet forgotten where it came from
+    once = 1 / np.square(1 + np.float32(0.25) * depth)      # light that has not yet forgotten where it came from
     return down * (np.float32(0.85) + np.float32(0.2) * cosine + np.float32(0.15) * once * ahead)
 
 
@@ -168,7 +169,7 @@ def _town_light(view, town, height_km):
     size = height_km ** 2 + town.radius_km ** 2   # an extended town has no sharp spot above it
     return (0.88 * (size / (size + apart)) ** 1.5 + 0.12 * view.up).astype("f4")  # 0.12: from cloud to snow and back
 
-# %% ../../nbs/36c_simulate.weather.ipynb #2e409c83
+# %% ../../nbs/36c_simulate.weather.ipynb #77504e5e
 NIGHT_TINT = (0.9, 1.0, 1.0)         # Blue, green, red of airglow and stars
 TWILIGHT_TINT = (3.0, 1.0, 0.45)     # Deep blue: ozone has taken the red; as clouds over Longyearbyen with the Sun at -11
 AURORA_TINT = (0.22, 1.0, 0.1, 0.8)  # 427.8, 557.7, 630.0 nm, prompt, for electrons of 4 keV
@@ -186,10 +187,10 @@ def cloud_light(
 ) -> list:
     "Light that clouds and haze scatter to the lens: pairs of tint (see `band_weights`) and Rayleigh (y, x)."
     if not (weather.clouds or weather.haze): return []
-    view, (down, back) = sky_view(azimuth, elevation), through_cloud(depth)
+    view, (down, back) = sky_view(azimuth, elevation), through_cloud(depth, weather.ground)
     light = [(NIGHT_TINT, night_rayleigh * down), (AURORA_TINT, aurora_rayleigh * down)]
     if moon := moon_rayleigh * moon_strength(float(bodies.moon_elevation), float(bodies.moon_phase)):
-        light.append((MOON_TINT, np.float32(moon) * _moonlit(view, down, back, bodies)))
+        light.append((MOON_TINT, np.float32(moon) * _moonlit(view, down, depth, bodies)))
     if np.ndim(dusk := _twilit(view, bodies)): light.append((TWILIGHT_TINT, dusk * down))
     height = weather.clouds[0].height_km if weather.clouds else 1.0
     light += [(town.tint, np.float32(town.rayleigh) * _town_light(view, town, height) * back) for town in weather.towns]
