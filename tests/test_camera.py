@@ -180,13 +180,13 @@ def test_longyearbyen_disc_black_and_compression(shared_data):
         assert np.abs(np.median(real[part], 0) - np.median(made[part], 0)).max() < 12, inside
 
 
-def test_star_light_of_themis_is_that_of_the_real_camera(shared_data):
-    "Counts of a magnitude 0 star at Gakona: 7200 by photometry of 52 stars, and what the sky model and the preset give."
+def test_star_light_of_themis_is_between_those_of_two_real_cameras():
+    "Counts of a magnitude 0 star: 7200 at Gakona (photometry of 52 stars), about half of it in the OATH pictures of Inuvik."
     from aurora_nb.simulate.sky import STAR_RAYLEIGH_SR
 
     camera = camera_preset("themis")
     counts = STAR_RAYLEIGH_SR * camera.lens.focal ** 2 * band_weights(camera, (1, 1, 1))[0] * camera.counts_per_rayleigh
-    assert counts == pytest.approx(7200, rel=0.25)
+    assert 3600 < counts < 7200
 
 
 def test_camera_without_a_table_entry_works():

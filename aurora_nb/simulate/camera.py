@@ -23,8 +23,8 @@ from .sensor import Sensor, aged_sensor, read_out
 # %% ../../nbs/36_simulate.camera.ipynb #9e0f500a
 _all_ = ["air_mass", "atmosphere", "van_rhijn"]  # asked for together with cameras
 
-# %% ../../nbs/36_simulate.camera.ipynb #6f939ff7
-WHITE_LINES, WHITE_LIGHT = ((0.7, 1.0, 0.9, 0.8),), ((0.25, 0.36, 0.3),)  # a thinned CCD behind a fisheye lens
+# %% ../../nbs/36_simulate.camera.ipynb #e0a79a2b
+WHITE_LINES, WHITE_LIGHT = ((0.7, 1.0, 0.9, 0.8),), ((0.2, 0.33, 0.28),)  # a thinned CCD behind a fisheye lens
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Camera:
     array: str = ""                     # Array it belongs to, as in the station table
     wavelength_nm: float | None = None  # Of the filter; None is white light or colour
     exposure_s: float = 1.0
-    counts_per_rayleigh: float = 0.035  # Of 557.7 nm, in the middle of the picture, for this exposure
+    counts_per_rayleigh: float = 0.03   # Of 557.7 nm, in the middle of the picture, for this exposure
     lines: tuple = WHITE_LINES          # Per band: weights of 427.8, 557.7, 630.0 nm and prompt light
     continuum: tuple = WHITE_LIGHT      # Per band: weights of the blue, green and red of a continuum
     psf_pixels: float = 0.55            # Standard deviation of a star's image, pixels
