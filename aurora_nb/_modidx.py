@@ -866,6 +866,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'aurora_nb/simulate/activity.py'),
                                              'aurora_nb.simulate.activity._event': ( 'simulate.activity.html#_event',
                                                                                      'aurora_nb/simulate/activity.py'),
+                                             'aurora_nb.simulate.activity._factor': ( 'simulate.activity.html#_factor',
+                                                                                      'aurora_nb/simulate/activity.py'),
                                              'aurora_nb.simulate.activity._level_of': ( 'simulate.activity.html#_level_of',
                                                                                         'aurora_nb/simulate/activity.py'),
                                              'aurora_nb.simulate.activity._magnetic': ( 'simulate.activity.html#_magnetic',

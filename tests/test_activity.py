@@ -81,7 +81,7 @@ def test_forms_are_where_the_station_sees_them_and_shine():
     table = occurrence_table().groupby("form").far_deg.max()
     seen, grid = set(), np.meshgrid(np.linspace(-9, 9, 150, dtype="f4"), np.linspace(-22, 22, 150, dtype="f4"), indexing="ij")
     for night in DAY + np.arange(40) * np.timedelta64(1, "D"):
-        for form in programme("gill", night, "14h", "active", seed=1, rare=5):
+        for form in programme("gill", night, "14h", "active", seed=1, often={"rare": 5}):
             assert abs(form.magnetic_latitude - latitude) <= table[form.name] + 0.1
             if form.name in seen: continue
             seen.add(form.name)
@@ -97,7 +97,7 @@ def test_forms_are_where_the_station_sees_them_and_shine():
 
 def test_rare_forms_are_as_many_times_more():
     count = [sum(form.rare is not None for night in DAY + np.arange(30) * np.timedelta64(1, "D")
-                 for form in programme("gill", night, "12h", "active", seed=2, rare=factor)) for factor in (0.0, 1.0, 8.0)]
+                 for form in programme("gill", night, "12h", "active", seed=2, often={"rare": factor})) for factor in (0.0, 1.0, 8.0)]
     assert count[0] == 0 and 5 < count[2] / count[1] < 12
 
 

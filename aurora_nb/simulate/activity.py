@@ -7,8 +7,9 @@ __all__ = ['LEVELS', 'FORMS', 'OVAL_MIDNIGHT', 'BRIGHTER', 'VARIED', 'BLOCK', 's
            'occurrence_table', 'seen_part', 'event_rates', 'expected_occurrence', 'drawn_parameters', 'drawn_place',
            'programme']
 
-# %% ../../nbs/35d_simulate.activity.ipynb #e7708fb3
+# %% ../../nbs/35d_simulate.activity.ipynb #acae2428
 import zlib
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
@@ -86,7 +87,7 @@ def occurrence_table() -> pd.DataFrame:
 
 FORMS = {**ARCS, **BANDS, **CORONAS, **DIFFUSE, **RARE}
 
-# %% ../../nbs/35d_simulate.activity.ipynb #8b9c90be
+# %% ../../nbs/35d_simulate.activity.ipynb #af213421
 OVAL_MIDNIGHT = (68.0, 66.5, 64.5)  # Magnetic latitude at midnight, quiet, moderate, active
 
 
@@ -100,23 +101,31 @@ def seen_part(
     return np.cos(np.pi / 2 * np.clip((away - 3) / 6, 0, 1)) ** 2
 
 
+def _factor(form, often):
+    "How many times more of a form."
+    if not isinstance(often, Mapping): return float(often)
+    if unknown := set(often) - {*FORMS, "rare"}:
+        raise AuroraError(f"often: no form {sorted(unknown)[0]!r}; known: rare, {', '.join(FORMS)}")
+    return float(often.get(form.name, often.get("rare", 1.0) if form.rare else 1.0))
+
+
 def event_rates(
     magnetic_local_time,      # Hours, (time) or (time, row)
     level,                    # Index into LEVELS, one or (time)
     station_latitude: float | None = None,  # Magnetic, degrees; None: below the oval at all hours
-    rare: float = 1.0,        # Times more of the rare forms
+    often=1.0,                # Times more events: of all, or by name of the form or "rare", e.g. {"rare": 4, "beads": 10}
 ) -> np.ndarray:
     "Events that begin in an hour, (time, row of the table)."
     table, hour = occurrence_table(), np.asarray(magnetic_local_time, float)
     hour = hour[:, None] if hour.ndim == 1 else np.atleast_2d(hour)
     level = np.broadcast_to(level, len(hour))
     away = hours_from(hour, table.centre_mlt.to_numpy()) / table.width_hours.to_numpy()
-    factor = np.array([1.0 if FORMS[form].rare is None else rare for form in table.form])
+    factor = np.array([_factor(FORMS[form], often) for form in table.form])
     rates = table[list(LEVELS)].to_numpy().T[level] * factor * np.exp(-0.5 * away * away)
     if station_latitude is None: return rates
     return rates * np.choose(level[:, None], [seen_part(station_latitude, hour, each) for each in range(3)])
 
-# %% ../../nbs/35d_simulate.activity.ipynb #c3a5a25b
+# %% ../../nbs/35d_simulate.activity.ipynb #2b7c2943
 def _surviving(past):
     "Probability that an event lasts longer than `past` times its typical length."
     return float(np.clip(0.5 - 0.5 * np.log2(past), 0, 1))
@@ -125,23 +134,23 @@ def _surviving(past):
 def expected_occurrence(
     activity="moderate",      # quiet, moderate, active; a Kp; None: as often as Kp has them
     station=None,             # Code or Station; None: below the oval at all hours
-    rare: float = 1.0,        # Times more of the rare forms
+    often=1.0,                # Times more events: of all, or by name of the form or "rare", e.g. {"rare": 4, "beads": 10}
     by: str = "name",         # Or a scheme: "oath", "kiruna", "yellow_river", "rare"
     magnetic_local_time=np.arange(0, 24, 0.25),  # Hours
     time: Time = "2015-01-01",  # When the station's magnetic latitude is taken
 ) -> xr.Dataset:
     "Truth of programmes: `per_hour` events beginning, mean `number` and `probability` of any in progress (form, MLT)."
-    if activity is None: return _mean_over_levels(station, rare, by, magnetic_local_time, time)
+    if activity is None: return _mean_over_levels(station, often, by, magnetic_local_time, time)
     level, hour = _level_of(activity), np.asarray(magnetic_local_time, float)
     latitude = None if station is None else station_magnetic(station, 110.0, time)[0]
     minutes, step = occurrence_table().minutes.to_numpy(), 0.04  # of the typical length
     number = 0.0
     for past in np.arange(step / 2, 2, step):
         earlier = (hour[:, None] - past * minutes / 60) % 24
-        number = number + event_rates(earlier, level, latitude, rare) * minutes / 60 * step * _surviving(past)
-    return _by_form(event_rates(hour, level, latitude, rare), number, hour, by)
+        number = number + event_rates(earlier, level, latitude, often) * minutes / 60 * step * _surviving(past)
+    return _by_form(event_rates(hour, level, latitude, often), number, hour, by)
 
-# %% ../../nbs/35d_simulate.activity.ipynb #9507f907
+# %% ../../nbs/35d_simulate.activity.ipynb #46e92a85
 def _by_form(rates, number, hour, by):
     names = [getattr(FORMS[form], by) for form in occurrence_table().form]
     known = list(dict.fromkeys(name for name in names if name is not None))
@@ -151,11 +160,11 @@ def _by_form(rates, number, hour, by):
                       {"form": known, "magnetic_local_time": hour})
 
 
-def _mean_over_levels(station, rare, by, hour, time):
+def _mean_over_levels(station, often, by, hour, time):
     "Kp has its levels for days at a time, so a mean over the levels is a mean over time."
     middle = np.interp([1.833, 3.833], *reversed(list(zip(*_QUANTILES))))  # a Kp of 2- counts as below 2
     below = [0, *map(NormalDist().cdf, middle), 1]
-    parts = [expected_occurrence(each, station, rare, by, hour, time) for each in LEVELS]
+    parts = [expected_occurrence(each, station, often, by, hour, time) for each in LEVELS]
     return sum(part * share for part, share in zip(parts, np.diff(below)))
 
 # %% ../../nbs/35d_simulate.activity.ipynb #6b97a227
@@ -224,13 +233,13 @@ def _event(row, rng, begin, level, hour, place):
     end = begin + np.timedelta64(int(1000 * seconds), "ms")
     return form(**chosen, begin=begin, end=end, fade_s=min(60.0, 0.25 * seconds))
 
-# %% ../../nbs/35d_simulate.activity.ipynb #5ba2ec33
-def _block_events(blocks, station, activity, seed, rare):
+# %% ../../nbs/35d_simulate.activity.ipynb #82d3abb0
+def _block_events(blocks, station, activity, seed, often):
     "Events that begin in each of these blocks (datetime64[ns]), one after the other."
     place = _magnetic(station, int(pd.Timestamp(blocks[0]).year))
     hours = magnetic_local_time(place[1], blocks + BLOCK // 2)
     level = activity_level(simulated_kp(blocks, seed)) if activity is None else np.full(len(blocks), _level_of(activity))
-    rates = event_rates(hours, level, place[0], rare) * (BLOCK / np.timedelta64(1, "h"))
+    rates = event_rates(hours, level, place[0], often) * (BLOCK / np.timedelta64(1, "h"))
     rows = list(occurrence_table().itertuples())
     for block, at, hour, rate in zip(blocks, level.tolist(), hours.tolist(), rates):
         rng = np.random.default_rng([seed, zlib.crc32(station.encode()), int(block.astype(np.int64) // 10 ** 9)])
@@ -244,7 +253,7 @@ def programme(
     duration: str = "10h",   # How long
     activity=None,           # quiet, moderate, active; a Kp; None: `simulated_kp` of the seed
     seed: int = 0,           # Same seed, same events
-    rare: float = 1.0,       # Times more of the rare forms
+    often=1.0,               # Times more events: of all, or by name of the form or "rare"
 ) -> list:
     "Forms that are lit at any time of the duration, ordered by `begin`."
     begin, code = as_time(start).astype("datetime64[ns]"), find_station(station).station
@@ -253,5 +262,5 @@ def programme(
     first = np.datetime64("2000-01-01", "ns") + ((begin - before - np.datetime64("2000-01-01", "ns")) // BLOCK) * BLOCK
     blocks = np.arange(first, stop, BLOCK)
     years = blocks.astype("datetime64[Y]")
-    events = [event for year in np.unique(years) for event in _block_events(blocks[years == year], code, activity, seed, rare)]
+    events = [event for year in np.unique(years) for event in _block_events(blocks[years == year], code, activity, seed, often)]
     return sorted((event for event in events if event.end > begin and event.begin < stop), key=lambda event: event.begin)

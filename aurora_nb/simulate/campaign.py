@@ -93,7 +93,7 @@ def plan_campaign(
     names = ["night", "station", "start", "duration", "weather", "activity", "seed"]
     return pd.DataFrame(rows, columns=names).set_index("night").sort_index()
 
-# %% ../../nbs/39_simulate.campaign.ipynb #ef76af8e
+# %% ../../nbs/39_simulate.campaign.ipynb #3d137022
 SET_CAMERAS = {"oath": "themis", "kiruna": "kiruna", "yellow_river": "yellow_river", "jang_bogo": "jang_bogo"}
 
 
@@ -107,10 +107,10 @@ def _wanted(frames, layout, most_per_class, seed):
     return frames.isel(time=np.sort(kept.index.to_numpy()))
 
 
-def _blocks(night, layout, camera, cadence, rare):
+def _blocks(night, layout, camera, cadence, often):
     "Frames of one row of the plan, in blocks that fit in memory."
     hours = str(night.duration / pd.Timedelta("1h")) + "h"
-    forms = programme(night.station, night.start, hours, night.activity, night.seed, rare)
+    forms = programme(night.station, night.start, hours, night.activity, night.seed, often)
     times = night_times(night.start, hours, cadence)
     return simulate_frames(night.station, times, forms=forms, camera=camera, seed=night.seed, weather=night.weather,
                            truths=("classes",))
@@ -136,7 +136,7 @@ def _unfinished(plan, done, options, folder):
                               "plan and options. Choose another folder, or take the plan that it was begun with.")
     return made.loc[[night for night in made.index if night not in done.index]]
 
-# %% ../../nbs/39_simulate.campaign.ipynb #dd51a8ee
+# %% ../../nbs/39_simulate.campaign.ipynb #0939a1f9
 def simulate_campaign(
     plan: pd.DataFrame,              # From `plan_campaign`
     folder,                          # Of the set; one that was begun is gone on with
@@ -144,16 +144,17 @@ def simulate_campaign(
     cadence: str = "3min",           # From frame to frame
     camera: str | None = None,       # Name of a preset; None is the camera of the layout
     age_years: float = 0.0,          # Of the camera: less light, more hot pixels and dirt
-    rare: float = 1.0,               # Times more of the rare forms
+    often=1.0,                       # Times more events: of all, or by name of the form or "rare", as of `programme`
     most_per_class: int | None = None,  # Frames of a class from one night, at most
 ) -> pd.DataFrame:
     "Write the set night by night; returns its `groups.csv`: file, station, time, night, seed and the classes."
     if layout not in LAYOUTS: raise AuroraError(f"no layout {layout!r}; known: {', '.join(LAYOUTS)}")
     name, folder = camera or SET_CAMERAS[layout], Path(folder)
-    options = dict(layout=layout, camera=name, cadence=cadence, age_years=age_years, rare=rare, most_per_class=most_per_class or "")
+    options = dict(layout=layout, camera=name, cadence=cadence, age_years=age_years, often=str(often),
+                   most_per_class=most_per_class or "")
     camera, done = aged(camera_preset(name), age_years), read_nights(folder)
     for night in progress(list(_unfinished(plan, done, options, folder).itertuples()), "nights"):
-        frames = xr.concat([_wanted(block, layout, None, 0) for block in _blocks(night, layout, camera, cadence, rare)],
+        frames = xr.concat([_wanted(block, layout, None, 0) for block in _blocks(night, layout, camera, cadence, often)],
                            "time", combine_attrs="override")
         frames = _wanted(frames, layout, most_per_class, night.seed)
         columns = dict(night=f"{night.station}_{night.Index:%Y%m%d}", weather=night.weather, activity=night.activity)
