@@ -143,6 +143,15 @@ def test_bad_input_is_refused_with_words(change, words):
     with pytest.raises(AuroraError, match=words): simulate_night(**asked)
 
 
+def test_torch_makes_the_same_night():
+    torch = pytest.importorskip("torch")
+    options = dict(camera="compact", forms=["moving_arc", "folded_band", "curls", "pulsating_patches", "hot_spot"], weather="broken")
+    ours = simulate_night("gill", "2015-01-20T05:57", "3min", **options)
+    other = simulate_night("gill", "2015-01-20T05:57", "3min", device=torch.device("cpu"), **options)
+    assert (ours.image.values == other.image.values).mean() > 0.99 and (ours.oath.values == other.oath.values).all()
+    assert (ours.truth.values == other.truth.values).mean() > 0.999 and (ours.instance.values == other.instance.values).all()
+
+
 def test_labels_agree_with_the_sky():
     "Clouds over most of the sky are cloudy, a full Moon is moon, nothing is noaurora; boxes hold their instances."
     labels = [class_table(simulate_night("gill", start, "1min", camera="compact", **options)).iloc[0].tolist()

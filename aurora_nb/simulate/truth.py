@@ -19,7 +19,7 @@ import xarray as xr
 from ..core import AuroraError
 from ..geometry.lens import to_vector
 
-# %% ../../nbs/36d_simulate.truth.ipynb #0726bc0c
+# %% ../../nbs/36d_simulate.truth.ipynb #86949136
 class SkySample(NamedTuple):
     "Pixels that stand for the whole sky of a picture."
     pixel: np.ndarray      # (k,) index in the flattened (y, x)
@@ -30,7 +30,7 @@ class SkySample(NamedTuple):
 def sample_sky(
     azimuth,              # Of the pixels, degrees east of north, (y, x), NaN where there is no sky
     elevation,            # Of the pixels, degrees, (y, x)
-    count: int = 2500,    # About how many
+    count: int = 4000,    # About how many
     min_elevation_deg: float = 5.0,  # Nothing is judged below this
 ) -> SkySample:
     "Evenly spaced pixels of the picture with the share of the sky that each stands for."
@@ -45,17 +45,18 @@ def sample_sky(
     share = solid.ravel()[pixel] / solid.ravel()[pixel].sum()
     return SkySample(pixel, share.astype(np.float32), elevation.ravel()[pixel].astype(np.float32))
 
-# %% ../../nbs/36d_simulate.truth.ipynb #97538ec4
+# %% ../../nbs/36d_simulate.truth.ipynb #d7f50289
 @dataclass(frozen=True)
 class ClassRules:
     "The numbers of the rules by which a sky gets its classes."
     aurora_rayleigh: float = 500.0       # Fainter light, as it reaches the ground, is not seen
-    min_aurora_share: float = 0.01       # Of the sky; less is no aurora
+    min_aurora_share: float = 0.003      # Of the sky; less is no aurora
     used_elevation_deg: float = 13.0     # OATH and Yellow River crop their pictures about here
     horizon_deg: float = 5.0             # Kiruna pictures go down to here
     thick_transmission: float = 0.4      # Cloud or snow that lets less light through is thick
     cloudy_share: float = 0.5            # Of the sky behind thick cloud: OATH "cloudy"
-    moon_share: float = 0.5              # Of all light from the Moon: OATH "moon"; no class at Yellow River
+    moon_share: float = 0.5              # Of all light from the Moon: OATH "moon" where there is no aurora
+    moon_over_aurora: float = 0.8        # OATH "moon" in spite of aurora; no class at Yellow River
     clean_share: float = 0.25            # More cloud (Kiruna, Yellow River) or moonlight (Kiruna): no class
     max_sun_elevation_deg: float = -10.0  # Higher is twilight: no class
     faint_rayleigh: float = 2000.0       # Kiruna "faint" below this
@@ -77,13 +78,14 @@ class SkyFacts:
     sun_elevation: float = -90.0     # Degrees
     leading: tuple = (None, None, None)  # Class of the leading form for OATH, Kiruna, Yellow River
 
-# %% ../../nbs/36d_simulate.truth.ipynb #8bf06843
+# %% ../../nbs/36d_simulate.truth.ipynb #09b1f387
 def oath_class(facts: SkyFacts, rules: ClassRules = ClassRules()) -> str | None:
     "arc, diffuse, discrete, cloudy, moon, noaurora; None in twilight."
     if facts.sun_elevation > rules.max_sun_elevation_deg: return None
     if facts.cloud_share > rules.cloudy_share: return "cloudy"
-    if facts.moon_share > rules.moon_share: return "moon"
-    return "noaurora" if facts.aurora_share < rules.min_aurora_share else facts.leading[0]
+    seen = facts.aurora_share >= rules.min_aurora_share
+    if facts.moon_share > (rules.moon_over_aurora if seen else rules.moon_share): return "moon"
+    return facts.leading[0] if seen else "noaurora"
 
 
 def kiruna_class(facts: SkyFacts, rules: ClassRules = ClassRules()) -> str | None:
@@ -98,11 +100,11 @@ def kiruna_class(facts: SkyFacts, rules: ClassRules = ClassRules()) -> str | Non
 
 def yellow_river_class(facts: SkyFacts, rules: ClassRules = ClassRules()) -> str | None:
     "arc, drapery, radial, hotspot; None without such aurora, in twilight, moonlight or under cloud."
-    unclean = facts.cloud_share > rules.clean_share or facts.moon_share > rules.moon_share
+    unclean = facts.cloud_share > rules.clean_share or facts.moon_share > rules.moon_over_aurora
     if facts.sun_elevation > rules.max_sun_elevation_deg or unclean: return None
     return None if facts.aurora_share < rules.min_aurora_share else facts.leading[2]
 
-# %% ../../nbs/36d_simulate.truth.ipynb #03468972
+# %% ../../nbs/36d_simulate.truth.ipynb #8f43d132
 class FormLight(NamedTuple):
     "The light of one form at the sampled pixels."
     form: object        # With `oath`, `kiruna`, `yellow_river`, where it has them
@@ -114,7 +116,7 @@ class SkyLight(NamedTuple):
     "All else that the rules ask of the sampled pixels."
     transmission: np.ndarray   # (k,) part of the light that cloud and snow let through
     moonlight: np.ndarray      # (k,) light of the sky that comes from the Moon, any unit
-    other: np.ndarray          # (k,) all other light, same unit
+    other: np.ndarray          # (k,) light that is neither the Moon's nor aurora, same unit
     sun_elevation: float       # Degrees
 
 # %% ../../nbs/36d_simulate.truth.ipynb #dcd9c0aa
@@ -141,7 +143,7 @@ def _top_elevation(light, elevation):
     return float(elevation[order][np.searchsorted(np.cumsum(light[order]), 0.95 * light.sum())])
 
 
-# %% ../../nbs/36d_simulate.truth.ipynb #15597e31
+# %% ../../nbs/36d_simulate.truth.ipynb #094c96bf
 def sky_facts(
     sample: SkySample,             # Where
     forms: Sequence[FormLight],    # Forms that are lit
@@ -158,7 +160,7 @@ def sky_facts(
     bright = np.where(total >= rules.aurora_rayleigh, total, 0) * share
     lit = bright > 0
     red = sum(each.red * float(bright[lit] @ (light[lit] / total[lit])) for each, light in zip(forms, seen))
-    other = float(share @ sky.other[used])
+    other = float(share @ (sky.other[used] + total))
     return SkyFacts(float(share @ lit), float(total.max(initial=0)), _top_elevation(bright, elevation),
                     red / max(float(bright.sum()), 1e-9), float(share @ (through < rules.thick_transmission)),
                     moonlight / max(moonlight + other, 1e-9), float(sky.sun_elevation),
