@@ -44,25 +44,25 @@ def test_a_killed_campaign_goes_on_to_the_same_files(tmp_path):
     assert not [name for name in digests(killed) if "tmp" in name or "partial" in name]
 
 
-def again(plan, groups, layout_camera, cadence, **options):
+def again(plan, groups, camera, often):
     "The frames of a set, simulated once more without the campaign."
     for night, rows in groups.groupby("night"):
         row = plan.loc[pd.Timestamp(night[-8:])]
-        hours = str(row.duration / pd.Timedelta("1h")) + "h"
-        forms = programme(row.station, row.start, hours, row.activity, row.seed)
-        for frames in simulate_frames(row.station, rows.time.values, forms=forms, camera=layout_camera, seed=row.seed,
-                                      weather=row.weather, truths=("classes",), **options):
+        forms = programme(row.station, row.start, f"{row.duration / pd.Timedelta('1s'):.0f}s", row.activity, row.seed, often)
+        for frames in simulate_frames(row.station, rows.time.values, forms=forms, camera=camera, seed=row.seed,
+                                      weather=row.weather, truths=("classes",)):
             for index, name in enumerate(rows.file): yield name, frames.isel(time=index)
 
 
 @pytest.mark.parametrize("layout,station,camera", [("kiruna", "krn", "kiruna"), ("jang_bogo", "jbs", "jang_bogo"),
                                                    ("yellow_river", "yrs", "yellow_river")])
 def test_sets_come_back_through_the_readers(layout, station, camera, tmp_path):
-    options = dict(local_time_range=(6, 18)) if layout == "yellow_river" else {}
-    plan = plan_campaign(station, 2015, nights=2, hours=0.5, weather="clear", activity="active", seed=8, **options)
-    groups = simulate_campaign(plan, tmp_path, layout, cadence="10min")
+    camera = camera_preset(camera, size=128)
+    options, often = (dict(local_time_range=(8, 11)), 8) if layout == "yellow_river" else ({}, 2)
+    plan = plan_campaign(station, 2015, nights=2, hours=0.5, weather="clear", activity="moderate", seed=8, **options)
+    groups = simulate_campaign(plan, tmp_path, layout, "10min", camera, often=often)
     assert len(groups) and groups.night.nunique() <= 2
-    for name, frame in again(plan, groups, camera_preset(camera), "10min"):
+    for name, frame in again(plan, groups, camera, often):
         read = open_allsky(tmp_path / name)
         assert (read.time.values[0].astype("datetime64[ms]") == frame.time.values.astype("datetime64[ms]"))
         difference = np.abs(read.image.values[0].astype(float) - frame.image.values)
@@ -91,7 +91,7 @@ def test_a_class_is_drawn_at_most_so_often(tmp_path):
 
 
 def test_another_plan_in_the_same_folder_is_refused(tmp_path):
-    plan = plan_campaign("gill", 2014, nights=1, hours=0.1, weather="clear", seed=4)
+    plan = plan_campaign("gill", 2014, nights=1, hours=0.25, weather="clear", seed=4)
     simulate_campaign(plan, tmp_path, "oath", "5min")
     with pytest.raises(AuroraError, match="another campaign.*Choose another folder"):
         simulate_campaign(plan.assign(seed=1), tmp_path, "oath", "5min")

@@ -93,7 +93,7 @@ def plan_campaign(
     names = ["night", "station", "start", "duration", "weather", "activity", "seed"]
     return pd.DataFrame(rows, columns=names).set_index("night").sort_index()
 
-# %% ../../nbs/39_simulate.campaign.ipynb #3d137022
+# %% ../../nbs/39_simulate.campaign.ipynb #34167b28
 SET_CAMERAS = {"oath": "themis", "kiruna": "kiruna", "yellow_river": "yellow_river", "jang_bogo": "jang_bogo"}
 
 
@@ -109,9 +109,9 @@ def _wanted(frames, layout, most_per_class, seed):
 
 def _blocks(night, layout, camera, cadence, often):
     "Frames of one row of the plan, in blocks that fit in memory."
-    hours = str(night.duration / pd.Timedelta("1h")) + "h"
-    forms = programme(night.station, night.start, hours, night.activity, night.seed, often)
-    times = night_times(night.start, hours, cadence)
+    length = f"{night.duration / pd.Timedelta('1s'):.0f}s"
+    forms = programme(night.station, night.start, length, night.activity, night.seed, often)
+    times = night_times(night.start, length, cadence)
     return simulate_frames(night.station, times, forms=forms, camera=camera, seed=night.seed, weather=night.weather,
                            truths=("classes",))
 
@@ -136,23 +136,24 @@ def _unfinished(plan, done, options, folder):
                               "plan and options. Choose another folder, or take the plan that it was begun with.")
     return made.loc[[night for night in made.index if night not in done.index]]
 
-# %% ../../nbs/39_simulate.campaign.ipynb #0939a1f9
+# %% ../../nbs/39_simulate.campaign.ipynb #af6f2341
 def simulate_campaign(
     plan: pd.DataFrame,              # From `plan_campaign`
     folder,                          # Of the set; one that was begun is gone on with
     layout: str = "oath",            # One of `38a_simulate.layouts`.LAYOUTS
     cadence: str = "3min",           # From frame to frame
-    camera: str | None = None,       # Name of a preset; None is the camera of the layout
+    camera=None,                     # Name of a preset, or a Camera; None is the camera of the layout
     age_years: float = 0.0,          # Of the camera: less light, more hot pixels and dirt
     often=1.0,                       # Times more events: of all, or by name of the form or "rare", as of `programme`
     most_per_class: int | None = None,  # Frames of a class from one night, at most
 ) -> pd.DataFrame:
     "Write the set night by night; returns its `groups.csv`: file, station, time, night, seed and the classes."
     if layout not in LAYOUTS: raise AuroraError(f"no layout {layout!r}; known: {', '.join(LAYOUTS)}")
-    name, folder = camera or SET_CAMERAS[layout], Path(folder)
+    camera, folder = camera_preset(camera or SET_CAMERAS[layout]), Path(folder)
+    name = f"{camera.name} {camera.lens.shape[1]}x{camera.lens.shape[0]}"
     options = dict(layout=layout, camera=name, cadence=cadence, age_years=age_years, often=str(often),
                    most_per_class=most_per_class or "")
-    camera, done = aged(camera_preset(name), age_years), read_nights(folder)
+    camera, done = aged(camera, age_years), read_nights(folder)
     for night in progress(list(_unfinished(plan, done, options, folder).itertuples()), "nights"):
         frames = xr.concat([_wanted(block, layout, None, 0) for block in _blocks(night, layout, camera, cadence, often)],
                            "time", combine_attrs="override")
