@@ -13,9 +13,11 @@ __all__ = ['AuroraError', 'FileProblem', 'NightExplorer', 'build_frames', 'conca
            'plot_map', 'plot_local_time', 'plot_occurrence_panels', 'plot_occurrence_polar', 'difference_mask',
            'keogram', 'observing_conditions', 'sun_moon', 'usable_cells', 'stretch', 'from_asilib', 'from_srs',
            'skymap_from_asilib', 'skymap_from_srs', 'known_readers', 'open_allsky', 'register_reader', 'Movies',
-           'Pictures', 'simulate_night', 'Station', 'find_station', 'station_table']
+           'Pictures', 'Camera', 'camera_preset', 'expected_occurrence', 'find_weather', 'Form', 'instance_table',
+           'plan_campaign', 'programme', 'simulate_campaign', 'simulate_frames', 'simulate_night', 'skymap_for',
+           'Weather', 'Station', 'find_station', 'station_table']
 
-# %% ../nbs/91_all.ipynb #40b6afd6
+# %% ../nbs/91_all.ipynb #cca98fc2
 from .core import AuroraError, FileProblem
 from .explorers.night import NightExplorer
 from .frames import build_frames, concatenate_frames, problem_table, select_frames, validate_frames
@@ -40,10 +42,16 @@ from .readers.adapters import from_asilib, from_srs, skymap_from_asilib, skymap_
 from .readers.base import known_readers, open_allsky, register_reader
 from .readers.movies import Movies
 from .readers.pictures import Pictures
-from .simulate.night import simulate_night
+from .simulate.activity import expected_occurrence, programme
+from .simulate.camera import Camera, camera_preset, skymap_for
+from .simulate.campaign import plan_campaign, simulate_campaign
+from .simulate.emission import Form
+from .simulate.night import simulate_frames, simulate_night
+from .simulate.truth import instance_table
+from .simulate.weather import Weather, find_weather
 from .stations import Station, find_station, station_table
 
-# %% ../nbs/91_all.ipynb #b495fe51
+# %% ../nbs/91_all.ipynb #643501c9
 _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concatenate_frames", "problem_table",
          "select_frames", "validate_frames", "assume_skymap", "skymap_beside", "cell_mean", "equal_area_cells",
          "magnetic_cells", "magnetic_coordinates", "magnetic_local_time", "magnetic_to_geographic", "station_magnetic",
@@ -53,5 +61,7 @@ _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concate
          "rates_table", "plot_fisheye", "plot_keogram", "add_coastline", "map_axes", "plot_magnetic_polar", "plot_map",
          "plot_local_time", "plot_occurrence_panels", "plot_occurrence_polar", "difference_mask", "keogram",
          "observing_conditions", "sun_moon", "usable_cells", "stretch", "from_asilib", "from_srs", "skymap_from_asilib",
-         "skymap_from_srs", "known_readers", "open_allsky", "register_reader", "Movies", "Pictures", "simulate_night",
+         "skymap_from_srs", "known_readers", "open_allsky", "register_reader", "Movies", "Pictures",
+         "Camera", "camera_preset", "expected_occurrence", "find_weather", "Form", "instance_table", "plan_campaign",
+         "programme", "simulate_campaign", "simulate_frames", "simulate_night", "skymap_for", "Weather",
          "Station", "find_station", "station_table"]
