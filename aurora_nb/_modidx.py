@@ -1655,6 +1655,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather.Weather': ( 'simulate.weather.html#weather',
                                                                                     'aurora_nb/simulate/weather.py'),
+                                            'aurora_nb.simulate.weather._blurred': ( 'simulate.weather.html#_blurred',
+                                                                                     'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather._lamps': ( 'simulate.weather.html#_lamps',
                                                                                    'aurora_nb/simulate/weather.py'),
                                             'aurora_nb.simulate.weather._moonlit': ( 'simulate.weather.html#_moonlit',

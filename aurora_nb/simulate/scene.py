@@ -127,7 +127,7 @@ def lit_forms(
         if high > 0: lit.append((form, light))
     return lit
 
-# %% ../../nbs/36e_simulate.scene.ipynb #70fc93db
+# %% ../../nbs/36e_simulate.scene.ipynb #d674fe2b
 def rounded_energy(
     form,  # A form; without `energy_kev` it has 4 keV
 ) -> float:
@@ -142,9 +142,12 @@ def look(
 ) -> tuple[np.ndarray, np.ndarray]:
     "Light along the line of sight in vacuum, (y, x): in Rayleigh as these lines make it, and as if all were 557.7 nm."
     light, green = np.zeros((2, *scene.visible.shape), np.float32)
-    for energy in sorted({rounded_energy(form) for form, _ in lit}):
-        together = [(energy, footprint) for form, footprint in lit if rounded_energy(form) == energy]
-        seen = to_numpy(scene.projection.view(together, tuple(lines)))
+    together = {}
+    for form, footprint in lit:
+        energy = rounded_energy(form)
+        together[energy] = together[energy] + footprint if energy in together else footprint
+    for energy, footprint in together.items():
+        seen = to_numpy(scene.projection.view([(energy, footprint)], tuple(lines)))
         light += seen
         green += seen / np.float32(np.dot(lines, line_ratios(energy)))
     return light, green
