@@ -951,6 +951,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'aurora_nb/simulate/camera.py'),
                                            'aurora_nb.simulate.camera.Camera.grey': ( 'simulate.camera.html#camera.grey',
                                                                                       'aurora_nb/simulate/camera.py'),
+                                           'aurora_nb.simulate.camera._smoothed': ( 'simulate.camera.html#_smoothed',
+                                                                                    'aurora_nb/simulate/camera.py'),
                                            'aurora_nb.simulate.camera._stray': ( 'simulate.camera.html#_stray',
                                                                                  'aurora_nb/simulate/camera.py'),
                                            'aurora_nb.simulate.camera.aged': ('simulate.camera.html#aged', 'aurora_nb/simulate/camera.py'),
