@@ -23,7 +23,7 @@ from .sensor import Sensor, aged_sensor, read_out
 # %% ../../nbs/36_simulate.camera.ipynb #9e0f500a
 _all_ = ["air_mass", "atmosphere", "van_rhijn"]  # asked for together with cameras
 
-# %% ../../nbs/36_simulate.camera.ipynb #e0a79a2b
+# %% ../../nbs/36_simulate.camera.ipynb #84641ebf
 WHITE_LINES, WHITE_LIGHT = ((0.7, 1.0, 0.9, 0.8),), ((0.2, 0.33, 0.28),)  # a thinned CCD behind a fisheye lens
 
 
@@ -47,6 +47,7 @@ class Camera:
     stray: float = 0.0                  # Stray light, share of the mean light in the disc
     throughput: float = 1.0             # Of lens and chip, 1 when new
     dirt: float = 0.0                   # 0 clean to 1 very dirty
+    smoothing: float = 0.0              # Noise reduction of colour cameras: standard deviation, pixels
     jpeg: int | None = None             # Quality, if its pictures are JPEG
     overlay: tuple = ()                 # What is drawn in, see `35g_simulate.overlay`
     aim: str = ""                       # "magnetic_zenith": turned there by `aim_camera`; "": upright
@@ -97,7 +98,7 @@ def sensitivity(
     if camera.dirt: share = share * dirt_transmission(camera.lens, camera.dirt, camera.sensor.seed)
     return share.astype(np.float32)
 
-# %% ../../nbs/36_simulate.camera.ipynb #f24c53b4
+# %% ../../nbs/36_simulate.camera.ipynb #8cca034f
 @lru_cache(maxsize=8)
 def _stray(camera):
     "Share of the sum of the light that is scattered to each pixel, (y, x)."
@@ -119,6 +120,13 @@ def jpeg_copy(
     return np.asarray(Image.open(packed))
 
 
+def _smoothed(image, width):
+    "Noise reduction: every colour blurred alike."
+    from scipy.ndimage import gaussian_filter  # slow to import
+
+    return gaussian_filter(image, (width, width) + (0,) * (image.ndim - 2))
+
+
 def expose(
     camera: Camera,   # Who looks
     light,            # Rayleigh after atmosphere and `sensitivity`, (y, x) or (y, x, band)
@@ -126,12 +134,13 @@ def expose(
     station=None,     # Code, or a Station; for text that is drawn in
     time=None,        # Of the frame, UTC; with it the camera's `overlay` is drawn
 ) -> np.ndarray:
-    "Numbers of a file: stray light, gain, chip, text, JPEG."
+    "Numbers of a file: stray light, gain, chip, noise reduction, text, JPEG."
     light = np.asarray(light, np.float32)
     if camera.stray:
         glow = _stray(camera)
         light = light + (glow * light.sum() if light.ndim == 2 else glow[..., None] * light.sum((0, 1)))
     image = read_out(camera.sensor, light * np.float32(camera.counts_per_rayleigh), rng)
+    if camera.smoothing: image = _smoothed(image, camera.smoothing)
     if camera.overlay and time is not None: image = draw_overlay(image, camera.lens, station, time, camera.overlay)
     return image if camera.jpeg is None else jpeg_copy(image, camera.jpeg)
 
@@ -153,20 +162,20 @@ _YELLOW_RIVER = Camera("yellow_river", lens_for_sky((512, 512), radius=252), rep
     _CCD, bias=560, read_noise=9, electrons_per_count=0.8, pixel_pattern=2, line_pattern=0.5), "yellow_river",
     557.7, 7.0, 0.5, ((0.0, 1.0, 0.0, 0.0),), ((0.0, 0.007, 0.0),), stray=0.04, rim_deg=4, horizon_deg=1.5)
 
-# %% ../../nbs/36_simulate.camera.ipynb #e56c36eb
+# %% ../../nbs/36_simulate.camera.ipynb #f8b8b393
 _COLOUR_LINES = ((0.02, 0.12, 0.8, 0.25), (0.05, 1.0, 0.06, 0.08), (0.35, 0.04, 0.0, 0.05))
 _COLOUR_LIGHT = ((0.02, 0.06, 0.34), (0.03, 0.33, 0.05), (0.2, 0.045, 0.015))
 _PALE_LINES = ((0.1, 0.6, 0.9, 0.4), (0.1, 1.0, 0.2, 0.2), (0.6, 0.35, 0.05, 0.2))
-_NIKON = Sensor("uint8", 255, 0.0, read_noise=0.15, electrons_per_count=20, grey_noise=True, gain_pattern=0.01,
+_NIKON = Sensor("uint8", 255, 0.0, read_noise=0.1, electrons_per_count=35, grey_noise=True, gain_pattern=0.01,
                 hot_share=2e-5, hot_counts=40, gamma=2.4, black=(4, 1, 4))
 _COLOUR = Camera("colour", lens_for_sky((480, 480), radius=232), _NIKON, "", None, 10.0, 0.003, _COLOUR_LINES,
                  _COLOUR_LIGHT, stray=0.005, rim_deg=6, horizon_deg=0.8, jpeg=92)
 _LONGYEARBYEN = replace(_COLOUR, name="longyearbyen", lens=lens_for_sky((480, 720), 229, centre=(359, 236)), rim_deg=8,
-                        exposure_s=6.0, counts_per_rayleigh=0.0016, jpeg=95, overlay=PICTURE_OVERLAY)
-_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, counts_per_rayleigh=0.004, jpeg=50,
+                        exposure_s=6.0, counts_per_rayleigh=0.0016, smoothing=0.4, jpeg=95, overlay=PICTURE_OVERLAY)
+_MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, counts_per_rayleigh=0.006, jpeg=50,
                  overlay=MOVIE_OVERLAY, lines=_PALE_LINES,
                  continuum=(*_COLOUR_LIGHT[:2], (0.45, 0.1, 0.05)),
-                 sensor=replace(_NIKON, bias=-5, electrons_per_count=4, read_noise=0.3, black=(12, 9, 22)),
+                 sensor=replace(_NIKON, bias=-5, black=(12, 9, 22)), smoothing=1.2,
                  lens=lens_for_sky((240, 320), 98, centre=(166.5, 125.5), rotation_deg=328))
 _KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, counts_per_rayleigh=0.002,
                   jpeg=88)
