@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KEPT', 'TRUTHS', 'FORMS', 'night_times', 'find_forms', 'Night', 'simulate_night', 'simulate_frames']
 
-# %% ../../nbs/37_simulate.night.ipynb #5533f2cf
+# %% ../../nbs/37_simulate.night.ipynb #6d506982
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,6 @@ from ..processing.quality import sun_moon
 from .activity import FORMS as KINDS
 from .camera import expose
 from .emission import NAMED_FORMS, named_forms
-from .overlay import draw_overlay
 from .scene import Bodies, Scene, build_scene, frame_light, frame_truth, winter_of
 from .truth import SCHEMES, ClassRules, rare_forms
 from .weather import Weather, find_weather
@@ -132,7 +131,7 @@ def _prepare(station, time, forms, camera, height_km, truth_rayleigh, stars, see
     return Night(scene, forms, weather, stars, seed, truth_rayleigh, variables, rules, attrs,
                  {id(form): number for number, form in enumerate(rare, 1)}, _windows(forms))
 
-# %% ../../nbs/37_simulate.night.ipynb #a30f6dbc
+# %% ../../nbs/37_simulate.night.ipynb #fad1f4da
 def _frame(night, time, hour, bodies):
     "Image and truth of one moment; `hour` is the magnetic local time at magnetic longitude 0."
     scene, now = night.scene, time.astype(np.int64)
@@ -141,8 +140,7 @@ def _frame(night, time, hour, bodies):
     seen = frame_light(scene, forms, time, hour, bodies, night.weather, night.stars, night.seed)
     rng = np.random.Generator(np.random.SFC64([night.seed, zlib.crc32(scene.station.station.encode()), int(now)]))
     truth = frame_truth(scene, seen, night.variables, night.truth_rayleigh, night.numbers, night.rules)
-    image = expose(scene.camera, seen.light, rng)
-    if overlay := scene.camera.overlay: image = draw_overlay(image, scene.camera.lens, scene.station, time, overlay)
+    image = expose(scene.camera, seen.light, rng, scene.station, time)
     return {"image": image} | truth
 
 # %% ../../nbs/37_simulate.night.ipynb #8d96f57b
