@@ -223,12 +223,12 @@ class FaintArc(QuietArc):
     strands: float = 0.4
     glow_share: float = 0.3
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #080bd4b2
+# %% ../../nbs/35a_simulate.arcs.ipynb #70edfe53
 @dataclass(frozen=True)
 class EdgeArc(QuietArc):
-    "An arc low in the sky of a station five degrees away."
+    "An arc low in the sky of a station four degrees away."
     name, kiruna = "edge", "edge"
-    magnetic_latitude: float = 72.0
+    magnetic_latitude: float = 71.0
     energy_kev: float = 2.0
     rays: float = 0.8
     count: int = 2

@@ -27,14 +27,14 @@ def rolled_up(
     small = 0.28 * band.fold_km, 0.8 * band.turn  # the small ones sit on the sheet, 5 km poleward
     return swirl(along, across - 5, *small, band.seed + 2, 3 * age, -moved)
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #f4a2522f
+# %% ../../nbs/35ab_simulate.bands.ipynb #f5b3b256
 @dataclass(frozen=True)
 class FoldedBand(TexturedForm):
     "A bright rayed band with folds that travel, roll up and dissolve."
     name, oath, kiruna = "folded_band", "discrete", "discrete"
     energy_kev: float = 3.0
     brightness_rayleigh: float = 10000.0
-    width_km: float = 14.0          # Full width at half maximum, typical
+    width_km: float = 18.0          # Full width at half maximum, typical
     bend_km: float = 90.0           # Of the band as a whole, its standard deviation is 0.4 of this
     fold_km: float = 260.0          # From fold to fold
     turn: float = 1.8               # Angle by which folds roll up, radians
@@ -47,12 +47,12 @@ class FoldedBand(TexturedForm):
         moved, seed = 1e-3 * self.speed_m_per_s * seconds, self.seed + 3
         along, across = rolled_up(self, east_km, poleward_km, seconds)
         bright = np.clip(0.8 + 1.2 * course(seed, 120, 3, seconds / 120, moved), 0.05, None)
-        rayed = bright * np.clip(1 + self.rays * course(seed + 1, 7, 2, seconds / 15, 2 * moved), 0.15, None)
+        rayed = bright * np.clip(1 + self.rays * course(seed + 1, 18, 3, seconds / 20, 2 * moved), 0.15, None)
         width = self.width_km * np.exp(2 * course(seed + 2, 140, 2, seconds / 200, moved))  # 6 to 30 km, seldom more
-        level, width = follow(along, rayed, width)
+        level, width, skirt = follow(along, rayed, width, bright)
         strands = smooth_noise(drifting(along, 70, self.speed_m_per_s, seconds), across / 8, seed + 3, 3)
         light = level * (sheet(across, width) + 0.25 * sheet(across - 35, 1.8 * width, 1))
-        return light * namespace(across).clip(0.75 + 1.3 * strands, min=0.08) + 0.06 * glow(across, 40)
+        return light * namespace(across).clip(0.75 + 1.3 * strands, min=0.08) + 0.1 * skirt * glow(across, 45)
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #e60f194f
 def since_brightening(
@@ -114,7 +114,7 @@ def _filling(along, arc_km, bent, seconds, seed):
     texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * ridge(strands, 0.15)
     return texture * (0.06 + 1.2 * xp.clip(bent + 0.15, min=0.0))
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #399da53f
+# %% ../../nbs/35ab_simulate.bands.ipynb #68cbe0ad
 def _breakup(form, east_km, arc_km, seconds, since, seed):
     "Light of a breakup; `arc_km` is the distance poleward of the undisturbed arc."
     age = max(since, 0.0)
@@ -125,9 +125,10 @@ def _breakup(form, east_km, arc_km, seconds, since, seed):
     along, across = swirl(east_km + 70 * bent, arc_km - front - 40 * burst * bent, 230, 2.3 * burst, seed + 5,
                           seconds / 150, -0.4 * seconds)
     parallel, = follow(across, np.clip(0.9 + 1.3 * course(seed + 8, 9, 2, seconds / 60), 0.1, None))
-    arc = sheet(arc_km, 14) * (0.12 + 0.45 * burst * float(np.exp(-age / 150)))
+    low = arc_km + burst * (20 + 130 * bent) * bulge  # the equatorward border is ragged and diffuse
+    arc = sheet(low, 14 + 20 * burst) * (0.12 + 0.45 * burst * float(np.exp(-age / 150)))
     edge = sheet(across, 14 + 12 * burst, 1) * burst * (0.25 + 0.75 * bulge) * parallel
-    inside = burst * step(-across / 14) * step(arc_km / 12) * _filling(along, arc_km, bent, seconds, seed)
+    inside = burst * step(-across / 14) * step(low / (12 + 40 * burst)) * _filling(along, arc_km, bent, seconds, seed)
     return fade * ((arc + edge) * rayed + inside + 0.03 * burst * glow(arc_km - 0.5 * front, 250))
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #8fd7638e
