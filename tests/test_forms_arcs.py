@@ -123,7 +123,7 @@ def test_all_classes_are_stood_for():
 
 @pytest.mark.parametrize("station, when", [("yrs", "2015-01-20"), ("gill", "2015-01-20"), ("jbs", "2015-06-20")])
 def test_radial_corona_converges_on_the_magnetic_zenith(station, when):
-    """The point that the rays of twelve radial coronas aim at, from the gradients of their pictures alone.
+    """The point that the rays of twenty-four radial coronas aim at, from the gradients of their pictures alone.
 
     In a gnomonic picture rays are straight. Where the gradient is g, the ray through x is perpendicular to it, so
     the meeting point p has g (p - x) = 0 for all; least squares. Large structures are taken out first: they are
@@ -144,7 +144,7 @@ def test_radial_corona_converges_on_the_magnetic_zenith(station, when):
     away = np.hypot(east, north)
     x, y = projection.lens.sky_to_pixel(np.degrees(np.arctan2(east, north)), 90 - np.degrees(np.arctan(away)))
     used, matrix, right = (away > 0.35) & (away < 1.1), np.zeros((2, 2)), np.zeros(2)
-    for seed in range(12):
+    for seed in range(24):
         form = coronas.RadialCorona(seed=seed, magnetic_latitude=latitude, magnetic_longitude=longitude)
         light = projection.view([(form.energy_kev, form.brightness(*grid, when))], (0, 1, 0, 0))
         picture = np.log(map_coordinates(light, (y, x), order=1) + 100)

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['FORMS', 'rolled_up', 'FoldedBand', 'since_brightening', 'Breakup']
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #abb3954c
+# %% ../../nbs/35ab_simulate.bands.ipynb #b6897256
 from dataclasses import dataclass
 
 import numpy as np
 
-from .arcs import TexturedForm, course, drifting, follow, glow, ridge, sheet, step, swirl
+from .arcs import QuietArc, TexturedForm, course, drifting, follow, glow, ridge, sheet, step, swirl
 from .noise import namespace, seconds_since_2000, smooth_noise
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #354a7de6
@@ -65,7 +65,7 @@ def since_brightening(
     cycle, since = divmod(seconds, 60 * breakup.period_minutes)
     return since - growth, breakup.seed + 101 * (int(cycle) % 1000)
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #5e648c31
+# %% ../../nbs/35ab_simulate.bands.ipynb #f8518aaf
 @dataclass(frozen=True)
 class Breakup(TexturedForm):
     "An arc that brightens, folds, expands poleward and fills the sky."
@@ -89,6 +89,10 @@ class Breakup(TexturedForm):
         minutes = since / 60 + self.growth_minutes
         come = min(1.0, minutes / 2, (self.period_minutes - minutes) / 2)
         return max(come, 0.0) * _breakup(self, east_km, arc_km, seconds, since, seed)
+
+    def taken_for(self, time):
+        "A quiet arc until it brightens."
+        return self if since_brightening(self, seconds_since_2000(time))[0] > 0 else QuietArc()
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #ed630bbc
 def _front_km(form, east_km, since, uneven):

@@ -55,7 +55,7 @@ def oval_latitude(
     hour_angle = magnetic_local_time * float(np.pi / 12)
     return midnight + 0.5 * noon_shift * (1 - namespace(hour_angle).cos(hour_angle))
 
-# %% ../../nbs/35_simulate.emission.ipynb #2250e7e8
+# %% ../../nbs/35_simulate.emission.ipynb #15d8ffb4
 @dataclass(frozen=True, kw_only=True)
 class Form:
     "What every form has: the energy of its electrons, when it is lit, and which classes it stands for."
@@ -72,6 +72,10 @@ class Form:
     def strength(self, time) -> float:
         "Factor 0 to 1 at this moment."
         return fade(time, self.begin, self.end, self.fade_s)
+
+    def taken_for(self, time) -> "Form":
+        "The form for which it would be taken at this moment: itself, unless it begins as another."
+        return self
 
     def instance(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
         "Where the rare form itself is, 0 to 1: its light over `brightness_rayleigh`, unless a form knows better."

@@ -218,7 +218,7 @@ def frame_light(
     light = bands[0] if len(bands) == 1 else np.stack(bands, -1)
     return FrameLight(time, float(hour), light, lit, green, depth, dome, sky, bodies)
 
-# %% ../../nbs/36e_simulate.scene.ipynb #0daee222
+# %% ../../nbs/36e_simulate.scene.ipynb #448c5982
 CLOUD_DEPTH = 0.5  # Where clouds take two fifths of the light the cloud mask begins
 
 
@@ -250,8 +250,8 @@ def _red_ratio(form):
 def _classes(scene, seen, rules):
     "Classes and the numbers they rest on."
     sample, xp = scene.sample, namespace(scene.projection.magnetic_latitude)
-    forms = [FormLight(form, to_numpy(xp.take(light, scene.footprint)), _red_ratio(form))
-             for form, light in seen.lit]
+    forms = [FormLight(form.taken_for(seen.time) if hasattr(form, "taken_for") else form,
+                       to_numpy(xp.take(light, scene.footprint)), _red_ratio(form)) for form, light in seen.lit]
     through = (np.exp(-seen.depth) * seen.dome).ravel()[sample.pixel]
     sky = SkyLight(through, *_sampled_sky(scene, seen.sky), seen.bodies.sun_elevation)
     classes, facts = frame_classes(sample, forms, sky, rules)
