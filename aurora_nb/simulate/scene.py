@@ -187,7 +187,7 @@ def _add_stars(bands, scene, time, seed):
     for number, image in enumerate(bands): image += light if light.ndim == 2 else light[..., number]
 
 
-# %% ../../nbs/36e_simulate.scene.ipynb #60ffb746
+# %% ../../nbs/36e_simulate.scene.ipynb #a1100858
 def frame_light(
     scene: Scene,        # Who looks
     forms: Sequence,     # Form objects
@@ -204,7 +204,7 @@ def frame_light(
     views = [look(scene, lit, lines) for lines in camera.lines]
     green = views[scene.greenest][1]
     depth, dome = cloud_depth(weather, *where, time), dome_transmission(weather, camera.lens)
-    sky = night_sky(*where, scene.station, time, bodies, seed)
+    sky = night_sky(*where, scene.station, time, bodies, seed, ice=weather.ice)
     bands = [scene.clear_air * light for light, _ in views]
     _add(bands, camera, sky)
     if stars: _add_stars(bands, scene, time, seed)

@@ -51,12 +51,13 @@ class Town:
     rayleigh: float = 5e4               # Of a thick white cloud straight above it
     tint: tuple = (0.1, 0.75, 1.9)      # Sodium lamps, as clouds over Longyearbyen have it; (0.9, 1, 1) is white
 
-# %% ../../nbs/36c_simulate.weather.ipynb #88fdf423
+# %% ../../nbs/36c_simulate.weather.ipynb #92b46f7d
 @dataclass(frozen=True)
 class Weather:
     "All that is between the aurora and the lens."
     clouds: tuple = ()          # CloudLayers
     haze: float = 0.0           # Optical depth of haze at the zenith
+    ice: float = 0.0            # Ice crystals up high, which make a halo around the Moon, 0 to 1
     snow: Snow | None = None    # On the dome
     lights: tuple = ()          # Lights near the horizon
     towns: tuple = ()           # Towns below the clouds
@@ -79,7 +80,7 @@ def _town(rng):
 
 
 
-# %% ../../nbs/36c_simulate.weather.ipynb #1971f74b
+# %% ../../nbs/36c_simulate.weather.ipynb #38c35259
 _CIRRUS = CloudLayer(0.6, 0.8, 8.0, 20.0, 1.0, 4.0, 25.0, swing=0.3)
 PRESETS = {
     "clear": lambda rng: {},
@@ -88,10 +89,11 @@ PRESETS = {
     "broken": lambda rng: dict(clouds=(CloudLayer(0.6, 5.0, 2.0, 3.5),)),
     "veil": lambda rng: dict(clouds=(CloudLayer(0.95, 3.0, 3.0, 6.0, 1.5, swing=0.05),)),
     "overcast": lambda rng: dict(clouds=(CloudLayer(1.0, 10.0, 1.2, 3.0, 0.5, swing=0.0),)),
+    "halo": lambda rng: dict(clouds=(CloudLayer(1.0, 0.3, 9.0, 30.0, 2.0, 3.0, 25.0, swing=0.0),), ice=1.0),
     "changing": lambda rng: dict(clouds=(CloudLayer(0.45, 5.0, 2.0, 4.0, swing=0.6), _CIRRUS)),
     "haze": lambda rng: dict(haze=float(rng.uniform(0.4, 1.5))),
     "snow": lambda rng: dict(snow=Snow(float(rng.uniform(0.3, 0.8)), softness=float(rng.uniform(0.7, 1.5)))),
-    "frost": lambda rng: dict(snow=Snow(0.999, 0.04, 0.08, 1.6, 0.75)),
+    "frost": lambda rng: dict(snow=Snow(0.999, 0.04, 0.08, 1.6, 0.6)),
     "lamps": _lamps,
     "town": _town,
     "aeroplane": lambda rng: dict(aeroplane=6.0),
