@@ -8,13 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from aurora_nb.geometry.skymap import save_skymap
+from aurora_nb.simulate.activity import programme
 from aurora_nb.simulate.camera import camera_preset, skymap_for
 from aurora_nb.simulate.emission import MovingArc, StationaryArc
 from aurora_nb.simulate.files import save_truth, write_azimuth_elevation, write_dasc_fits, write_pgm, write_pictures
 from aurora_nb.simulate.files import write_themis_cdf
 from aurora_nb.simulate.night import simulate_night
+from aurora_nb.simulate.weather import Light, find_weather
 
-GILL_NIGHTS = {f"2015-01-{day}": day for day in (18, 19, 20, 21, 22)}  # moonless; day: seed
+# moonless nights; day: activity, weather
+GILL_NIGHTS = {18: ("moderate", "changing"), 19: ("active", "clear"), 20: ("moderate", "clear"), 21: ("quiet", "clear"),
+               22: ("active", "clear")}
+GILL_LIGHTS = (Light(35, 3e4, 0.0, 25.0, 3.0), Light(32, 2e5), Light(40, 5e4, 1.0), Light(230, 5e4, 1.0))  # a small town
 
 # as Jee et al. 2021 found it: at the equatorward horizon in the evening, over the whole sky about 08 MLT
 JANG_BOGO_FORMS = [
@@ -29,14 +34,22 @@ def small_skymap(camera, station, valid_from, path):
     save_skymap(skymap_for(camera, station).astype("f4").assign_attrs(valid_from=valid_from), path)
 
 
+def gill_night(day, start="01:00", duration="10h"):
+    "A night of January 2015, or a part of it: the events of a programme, the lights of a small town, weather."
+    activity, weather = GILL_NIGHTS[day]
+    forms = programme("gill", f"2015-01-{day}T01:00", "10h", activity, seed=day)
+    weather = replace(find_weather(weather, seed=day), lights=GILL_LIGHTS)
+    return simulate_night("gill", f"2015-01-{day}T{start}", duration, forms=forms, camera="compact", weather=weather, seed=day)
+
+
 def gill(folder):
     "Five nights of a THEMIS-like camera at Gillam, a frame a minute, as PGM; one hour of it as CDF in both layouts."
     small_skymap("compact", "gill", "2015-01-01", folder / "gill/skymap_gill.nc")
-    for day, seed in GILL_NIGHTS.items():
-        night = simulate_night("gill", f"{day}T01:00", "10h", camera="compact", seed=seed)
+    for day in GILL_NIGHTS:
+        night = gill_night(day)
         write_pgm(night, folder / "gill", period="1h")
-        save_truth(night, folder / f"truth/gill_{day.replace('-', '')}.nc")
-        if day == "2015-01-20":
+        save_truth(night, folder / f"truth/gill_201501{day}.nc")
+        if day == 20:
             hour = night.isel(time=slice(300, 360))
             write_themis_cdf(hour, folder / "gill_cdf/to_2023", "epoch")
             write_themis_cdf(hour, folder / "gill_cdf/from_2024", "time")
@@ -53,8 +66,9 @@ def poker_flat(folder):
 
 def jang_bogo(folder):
     "A winter day of a colour camera at Jang Bogo, Antarctica, a picture every two minutes."
-    # a picture averaged to 112 pixels would be freer of noise than any real one: give it noise, and stars above it
-    camera = replace(camera_preset("colour", size=112), read_noise=0.4, electrons_per_count=5, star_rayleigh=6e4)
+    camera = camera_preset("jang_bogo", size=112)
+    # a picture averaged to 112 pixels would be freer of noise than any real one
+    camera = replace(camera, sensor=replace(camera.sensor, read_noise=0.4, electrons_per_count=5))
     small_skymap(camera, "jbs", "2018-03-01", folder / "jbs/skymap_jbs.nc")
     frames = simulate_night("jbs", "2018-06-14T00:00", "24h", "2min", JANG_BOGO_FORMS, camera, seed=6)
     write_pictures(frames, folder / "jbs/20180614", "jbs_%Y%m%d_%H%M%S.jpg", quality=80)

@@ -51,7 +51,7 @@ def noise_of(
     else: middle = np.median(step, axis=-1)
     return np.maximum(middle * 1.4826 / np.sqrt(6), 6**-0.5 if whole_counts else 1e-12).astype(np.float32)
 
-# %% ../../nbs/33_processing.difference.ipynb #4e824a7f
+# %% ../../nbs/33_processing.difference.ipynb #f5fc7e7f
 def difference_mask(
     frames: xr.Dataset,         # Frames, numpy or dask
     cells: xr.Dataset | None = None,  # Cells of the sky; None judges each pixel
@@ -61,6 +61,7 @@ def difference_mask(
     bands=("red", "green"),     # Bands to judge colour by; any one over its threshold is enough
     tolerance: str | None = None,  # How far off the lag a partner may be; None is a quarter of the lag
     disc=None,                  # Booleans (y, x) of the sky, to judge the noise by; None: the cells' pixels, or all
+    clip: float | None = None,  # With cells: a pixel counts for at most so many thresholds; None is as published
 ) -> xr.DataArray:
     "Booleans (time, cell_index), or (time, y, x) without cells: what changed; `evaluated` says which frames."
     if unit not in ("sigma", "counts"): raise AuroraError(f"unit: found {unit!r}, expected 'sigma' or 'counts'")
@@ -73,20 +74,23 @@ def difference_mask(
     if not len(image): raise AuroraError("these Frames hold no frame to look for changes in")
     rows = len(image) if image.chunks else 128  # what is in memory is not doubled there
     parts = [slice(start, start + rows) for start in range(0, len(image), rows)]
-    lit = xr.concat([_changed(image, part, earlier, cells, threshold, unit, disc) for part in parts], "time")
+    lit = xr.concat([_changed(image, part, earlier, cells, threshold, unit, disc, clip) for part in parts], "time")
     lit = (lit & xr.DataArray(evaluated, dims="time")).transpose("time", ...).drop_vars("band", errors="ignore")
     chosen = {"method": "frame difference (Jee et al. 2021)", "lag": lag, "threshold": threshold, "unit": unit}
+    chosen |= {} if clip is None else {"clip": clip}
     return lit.assign_coords(evaluated=("time", evaluated)).rename("aurora").assign_attrs(
         chosen | {name: frames.attrs[name] for name in ("station", "camera") if name in frames.attrs})
 
-# %% ../../nbs/33_processing.difference.ipynb #65bada18
-def _changed(image, part, earlier, cells, threshold, unit, disc):
+# %% ../../nbs/33_processing.difference.ipynb #e745cb77
+def _changed(image, part, earlier, cells, threshold, unit, disc, clip):
     "Which cells or pixels of some of the frames changed in any band."
     later, partner = image.isel(time=part), image.isel(time=earlier[part])
     change = later.astype(np.float32)  # 100 - 200 in 16 bits without sign would be 65436
     change = change - partner.astype(np.float32).assign_coords(time=later.time)
     limit = _limits(change, threshold, unit, disc, image.dtype.kind in "ui")
-    amount = np.abs(change) if cells is None else cell_mean(np.abs(change), cells)
+    amount = np.abs(change)
+    if clip is not None: amount = np.minimum(amount, clip * limit)
+    if cells is not None: amount = cell_mean(amount, cells)
     return (amount > limit).any("band") if "band" in image.dims else amount > limit
 
 
