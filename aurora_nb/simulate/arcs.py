@@ -160,21 +160,21 @@ def wander(
 
 
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #8e1c9b87
+# %% ../../nbs/35a_simulate.arcs.ipynb #3732889c
 def _one_arc(arc, which, east_km, distance_km, seconds):
     "Light of one of the parallel arcs of a `QuietArc`; `distance_km` from the line they share."
     seed, rng = arc.seed + 11 * which + 2, np.random.default_rng([arc.seed, which])
     moved = 1e-3 * arc.speed_m_per_s * seconds
-    shift, power = rng.uniform((-0.25, 0.35), (0.25, 1)).tolist()
+    shift, power, wide = rng.uniform((-0.3, 0.2, -0.6), (0.3, 1, 0.6)).tolist()
     middle = (which - 0.5 * (arc.count - 1) + shift) * arc.spacing_km if arc.count > 1 else 0.0
-    own = middle + 0.3 * arc.spacing_km * (arc.count > 1) * course(seed + 2, 250, 3, seconds / 700, moved)
+    own = middle + 0.4 * arc.spacing_km * (arc.count > 1) * course(seed + 2, 250, 3, seconds / 700, moved)
     uneven = np.clip(0.85 + 0.7 * course(seed, 220, 4, seconds / 300, 2 * moved), 0.1, None)
     rays = np.clip(1 + arc.rays * course(seed + 1, 6, 3, seconds / 20, 4 * moved), 0.1, None)
     rays = rays if which == 0 else power * rays  # the first is the brightest
     level, own = follow(east_km, uneven * rays, own)
-    return level * sheet(distance_km - own, arc.width_km)
+    return level * sheet(distance_km - own, arc.width_km * float(np.exp(wide * (arc.count > 1))))
 
-# %% ../../nbs/35a_simulate.arcs.ipynb #7841b3b1
+# %% ../../nbs/35a_simulate.arcs.ipynb #4eb31091
 @dataclass(frozen=True)
 class QuietArc(TexturedForm):
     "A thin arc along magnetic latitude, slowly undulating and wandering."
@@ -187,7 +187,7 @@ class QuietArc(TexturedForm):
     speed_m_per_s: float = 150.0    # Of what runs along it, eastward
     rays: float = 0.3               # Contrast of the rays
     strands: float = 0.7            # Contrast of the strands
-    glow_share: float = 0.12        # Diffuse light beside it, over its brightness
+    glow_share: float = 0.2         # Diffuse light beside it, over its brightness
     count: int = 1                  # How many parallel arcs
     spacing_km: float = 45.0        # From one to the next
 
