@@ -103,7 +103,7 @@ def _front_km(form, east_km, since, uneven):
     bulge = step((east_km - west) / 35) * step((east - east_km) / 140)
     return far * bulge * xp.clip(1 + uneven, min=0.2), bulge
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #52575506
+# %% ../../nbs/35ab_simulate.bands.ipynb #6c4c7c58
 def _uneven(east_km, seconds, burst, seed):
     "Unevenness of the front and brightness of its rays along the arc."
     bright = np.clip(0.9 + course(seed + 2, 130, 3, seconds / 90, 0.3 * seconds), 0.1, None)
@@ -113,7 +113,7 @@ def _uneven(east_km, seconds, burst, seed):
 
 def _filling(along, arc_km, bent, seconds, seed):
     "Light behind the front: strands in bent coordinates, strongest where the coarse noise is."
-    strands = smooth_noise(drifting(along + 60 * bent, 90, 300, seconds), (0.6 * arc_km + 45 * bent) / 12, seed + 7, 3)
+    strands = smooth_noise(drifting(along + 60 * bent, 90, 300, seconds), (0.6 * arc_km + 60 * bent) / 24, seed + 7, 4)
     xp = namespace(bent)
     texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * ridge(strands, 0.15)
     return texture * (0.06 + 1.2 * xp.clip(bent + 0.15, min=0.0))
