@@ -80,7 +80,7 @@ def _town(rng):
 
 
 
-# %% ../../nbs/36c_simulate.weather.ipynb #38c35259
+# %% ../../nbs/36c_simulate.weather.ipynb #89799cb3
 _CIRRUS = CloudLayer(0.6, 0.8, 8.0, 20.0, 1.0, 4.0, 25.0, swing=0.3)
 PRESETS = {
     "clear": lambda rng: {},
@@ -93,7 +93,7 @@ PRESETS = {
     "changing": lambda rng: dict(clouds=(CloudLayer(0.45, 5.0, 2.0, 4.0, swing=0.6), _CIRRUS)),
     "haze": lambda rng: dict(haze=float(rng.uniform(0.4, 1.5))),
     "snow": lambda rng: dict(snow=Snow(float(rng.uniform(0.3, 0.8)), softness=float(rng.uniform(0.7, 1.5)))),
-    "frost": lambda rng: dict(snow=Snow(0.999, 0.04, 0.08, 1.6, 0.6)),
+    "frost": lambda rng: dict(snow=Snow(0.999, 0.04, 0.08, 1.6, 0.75)),
     "lamps": _lamps,
     "town": _town,
     "aeroplane": lambda rng: dict(aeroplane=6.0),

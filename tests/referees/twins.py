@@ -62,14 +62,14 @@ _NIR = replace(_EMCCD, name="trex_nir", lens=lens_for_sky((256, 256), 98.5, cent
                               pixel_pattern=4, gain_pattern=0.03))
 _BLUE = replace(_EMCCD, name="trex_blue", lens=lens_for_sky((270, 320), 132, centre=(160, 138)), exposure_s=3.0,
                 wavelength_nm=427.8, lines=((1.0, 0.0, 0.0, 0.0),), continuum=((0.01, 0.0, 0.0),),
-                counts_per_rayleigh=2.4, vignetting=6, sensor=replace(
+                counts_per_rayleigh=2.4, vignetting=4.5, sensor=replace(
                     _EMCCD.sensor, dtype="uint16", bias=560, read_noise=20, line_pattern=22, electrons_per_count=0.8,
                     pixel_pattern=20, gain_pattern=0.02))
 _RAINBOW = replace(_THEMIS, name="rainbow", lens=lens_for_sky((256, 256), 126, centre=(127, 126)), exposure_s=5.0,
                    counts_per_rayleigh=0.035, psf_pixels=0.8, sensor=replace(
                        _THEMIS.sensor, bias=1680, read_noise=8, electrons_per_count=1.4))
 _RGB = replace(_COLOUR, name="trex_rgb", lens=lens_for_sky((480, 553), 258, centre=(250, 228)), exposure_s=0.32,
-               counts_per_rayleigh=0.0025, jpeg=None, vignetting=2, rim_deg=10,
+               counts_per_rayleigh=0.0018, jpeg=None, vignetting=2, rim_deg=10,
                continuum=((0.06, 0.1, 0.34), (0.06, 0.3, 0.09), (0.3, 0.1, 0.03)), sensor=replace(
                    _COLOUR.sensor, gamma=1.0, bias=5, black=(0, 0, 0), read_noise=0.4, electrons_per_count=8))
 
@@ -77,7 +77,7 @@ _RGB = replace(_COLOUR, name="trex_rgb", lens=lens_for_sky((480, 553), 258, cent
 # Skies
 
 _FROST = replace(find_weather("frost"), haze=0.5, lights=(
-    Light(265, 5e5, 0.0, 30, 8), Light(80, 1.2e5, 0.0, 40, 8), Light(0, 3.5e4, 90.0, 500, 300)))
+    Light(265, 5e5, 0.0, 30, 8), Light(80, 1.2e5, 0.0, 40, 8), Light(0, 4.5e4, 90.0, 500, 300)))
 _SNOWED = Weather(snow=Snow(0.999, 0.05, 0.8, 1.6, 0.7), haze=1.0)
 _TOWN = Town(325, 5.0, 2.0, 1.2e5)
 _GLOW = Light(325, 1.5e5, 1.0, 22, 5, (0.15, 0.75, 1.7)), Light(325, 1.5e4, 0.0, 120, 40, (0.15, 0.75, 1.7))
@@ -136,7 +136,7 @@ TWINS = {  # the same station, hour, cadence and number of frames where they are
         seen("folded_band", -0.7, kr=40), seen("multiple_arcs", -2.0, kr=25))),),
     "trex_rgb": (Night("gill", "2020-05-08T06:05", 1, "1min", _RGB, (), _MOONHAZE),
                  Night("gill", "2021-10-30T06:05", 1, "1min", _RGB, (
-                     seen("quiet_arc", 2.0, kr=40), seen("diffuse_band", 0.0, kr=1.5, width_deg=9.0)))),
+                     seen("quiet_arc", 2.0, kr=40), seen("diffuse_band", 0.0, kr=3, width_deg=9.0)))),
 }
 SERIES_CADENCE = {"themis_moon": "3s", "trex_nir": "6s", "themis_storm": "3s", "dasc": "12s", "kho_movie": "1s",
                   "trex_blue": "3s"}
