@@ -123,7 +123,7 @@ def test_all_classes_are_stood_for():
 
 @pytest.mark.parametrize("station, when", [("yrs", "2015-01-20"), ("gill", "2015-01-20"), ("jbs", "2015-06-20")])
 def test_radial_corona_converges_on_the_magnetic_zenith(station, when):
-    """The point that the rays of twenty-four radial coronas aim at, from the gradients of their pictures alone.
+    """The point that the rays of 24 radial coronas aim at, from the gradients of their pictures alone.
 
     In a gnomonic picture rays are straight. Where the gradient is g, the ray through x is perpendicular to it, so
     the meeting point p has g (p - x) = 0 for all; least squares. Large structures are taken out first: they are
