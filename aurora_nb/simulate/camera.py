@@ -180,8 +180,8 @@ _MOVIE = replace(_COLOUR, name="longyearbyen_movie", exposure_s=4.0, counts_per_
 _KIRUNA = replace(_COLOUR, name="kiruna", lens=lens_for_sky((512, 512), 240), exposure_s=6.0, counts_per_rayleigh=0.002,
                   jpeg=88)
 
-# %% ../../nbs/36_simulate.camera.ipynb #ed6d4527
-_COMPACT = Camera("compact", lens_for_sky((80, 80), radius=39), Sensor(bias=100, read_noise=0.35, electrons_per_count=50),
+# %% ../../nbs/36_simulate.camera.ipynb #83f51a11
+_COMPACT = Camera("compact", lens_for_sky((80, 80), radius=39), Sensor(bias=100, read_noise=0.2, electrons_per_count=200),
                   "themis", counts_per_rayleigh=0.014, pixel_order="ucalgary")
 _SMALL_FIELD = Camera("small_fov", Lens((256, 256), (127.5, 127.5), 127.5 / np.radians(20)), replace(
     _EMCCD, dtype="uint16", full_scale=65535, bias=500, bias_slope=(4, 6)), "", None, 0.1, 0.06, vignetting=4,
