@@ -210,13 +210,13 @@ def _patches(station_latitude, seed):
     return [PatchField(station_latitude - 0.5, period_s=period, drift_deg_per_hour=drift)]
 
 
-# %% ../../nbs/35_simulate.emission.ipynb #106f2e11
+# %% ../../nbs/35_simulate.emission.ipynb #f1b4da4c
 NAMED_FORMS = {
     "stationary_arc": lambda station_latitude, seed: [
         StationaryArc(station_latitude - 1.5, noon_shift=6.0, local_time=22.5, local_time_width_hours=4,
                       flicker_seed=seed * 10)],
     "moving_arc": _arcs,
-    "patches": _patches,
+    "patch_field": _patches,
     "diffuse": lambda station_latitude, seed: [
         StationaryArc(station_latitude - 1, width_deg=4, brightness_rayleigh=700, noon_shift=6.0, local_time=1.5,
                       local_time_width_hours=5, flicker_seed=seed * 10 + 3)],

@@ -65,7 +65,7 @@ def _kept(truths, bands):
     if "brightness" in found and bands > 1: found["brightness"] = (*_PICTURE, "band"), "f4"
     return found
 
-# %% ../../nbs/37_simulate.night.ipynb #c9ff1d94
+# %% ../../nbs/37_simulate.night.ipynb #6372a47c
 def find_forms(
     forms,           # Names, form objects, a programme, or all of them mixed
     station,         # Code, or a Station
@@ -77,7 +77,7 @@ def find_forms(
     found = []
     for form in [forms] if isinstance(forms, str) or hasattr(forms, "brightness") else forms:
         if form in NAMED_FORMS: found += named_forms(form, latitude, seed)
-        elif form in KINDS: found.append(_above(KINDS[form], abs(latitude), longitude, seed))
+        elif form in KINDS: found.append(_above(KINDS[form], station, winter_of(time, station), seed))
         elif hasattr(form, "brightness"): found.append(form)
         else: raise AuroraError(f"no form {form!r}; known: {', '.join(dict.fromkeys([*NAMED_FORMS, *KINDS]))}. Or pass an "
                                 "object with a method brightness(magnetic_latitude, magnetic_longitude, magnetic_local_time, "
@@ -85,14 +85,15 @@ def find_forms(
     return found
 
 
-def _above(kind, latitude, longitude, seed):
-    "The form as far from the station as its default is from 67 degrees."
+def _above(kind, station, winter, seed):
+    "The form as far from the field line through the station, the magnetic zenith, as its default is from 67 degrees."
+    latitude, longitude = station_magnetic(station, 0.0, winter)
     known = {each.name: each.default for each in fields(kind)}
-    place = dict(magnetic_latitude=known["magnetic_latitude"] - 67 + latitude, magnetic_longitude=longitude, seed=seed)
+    place = dict(magnetic_latitude=known["magnetic_latitude"] - 67 + abs(latitude), magnetic_longitude=longitude, seed=seed)
     return kind(**{name: value for name, value in place.items() if name in known})
 
-# %% ../../nbs/37_simulate.night.ipynb #0ca7b761
-FORMS = ("stationary_arc", "moving_arc", "diffuse", "patches")
+# %% ../../nbs/37_simulate.night.ipynb #3a1435e6
+FORMS = ("stationary_arc", "moving_arc", "diffuse", "patch_field")
 
 
 @dataclass(frozen=True)
