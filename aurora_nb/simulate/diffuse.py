@@ -131,7 +131,7 @@ class DiffuseBand(OvalForm):
         structure = namespace(band).clip(1 + self.striation * (0.6 * stripes + 0.3 * clumps), 0.1, None)
         return self.activity(magnetic_local_time, time) * 0.7 * band * structure
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #d9f5de9b
+# %% ../../nbs/35b_simulate.diffuse.ipynb #9d19b9d7
 @dataclass(frozen=True, kw_only=True)
 class Patches(OvalForm):
     "Irregular patches in a belt of weaker diffuse light, drifting eastward."
@@ -146,48 +146,55 @@ class Patches(OvalForm):
     drift_m_per_s: float = 250.0          # Eastward
     ragged: float = 1.0                   # How irregular the rims are
 
-    def _cell(self, magnetic_longitude, poleward, time):
-        "Each point's place in its cell, eastward and poleward (-0.5 to 0.5), and the number of its cell."
-        xp, latitude = namespace(poleward), self.magnetic_latitude
-        per_degree, east, around = self.drifted(1.2 * self.size_km, time)
-        turning = self.drifted(3.0 * self.size_km, time)  # the bends drift with the patches
-        carried = magnetic_longitude - turning[1] / turning[0]
-        bend = [wander(carried, poleward, latitude, 3.0 * self.size_km, self.seed + which, waves=2) for which in (0, 1)]
-        right, up = magnetic_longitude * per_degree - east + 0.35 * bend[0], poleward / self.size_km + 0.35 * bend[1]
-        row = xp.floor(up)
-        right = right + 0.618 * row  # bricks, not tiles
-        column = xp.floor(right)
-        closed = column - around * xp.floor(column / around)  # counts the cells of the circle from 0
-        return right - column - 0.5, up - row - 0.5, xp.astype(row * 577.0 + closed, xp.int64)
-
     def levels(self, time):
         "Brightness of each cell's patch, 0 to 1, (4096,)."
         _, filled, bright, *_ = chances(self.seed, 7)
         return np.where(filled < self.coverage, 0.25 + 0.75 * bright, 0)
 
-    def shape(self, magnetic_longitude, poleward, time):
-        "Where patches are, 0 to 1, and the numbers of their cells."
-        right, up, cell = self._cell(magnetic_longitude, poleward, time)
-        per_degree, east, _ = self.drifted(0.7 * self.size_km, time, 64)
-        eaten = smooth_noise(magnetic_longitude * per_degree - east, poleward / (0.5 * self.size_km), self.seed, 3)
-        size = of_cell(chances(self.seed, 7)[3], cell)
-        wall = namespace(up).clip(80.0 * (0.25 - right * right) * (0.25 - up * up), 0.0, 1.0)  # 0 at the cell's walls
-        off = size - 0.5  # one number makes a patch larger, moves it from the middle of its cell, and slants it
-        right, up = right + 0.2 * off, up - 0.2 * off
-        along = right + off * up
-        inside = 0.04 + 0.1 * size + (0.17 * self.ragged) * eaten - along * along - up * up
-        return wall * soft_step(inside * (self.size_km / self.edge_km)) * (0.75 + 0.4 * eaten), cell
-
     def brightness(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
         "Rayleigh at the given places (degrees, degrees, hours) and moment."
         poleward = self.poleward_km(magnetic_latitude, magnetic_local_time)
-        half = 0.5 * self.width_deg * DEGREE_KM
-        clumps = wander(magnetic_longitude, poleward, self.magnetic_latitude, 500, self.seed + 2,
-                        seconds_since_2000(time) / 1500, waves=2)
-        belt = soft_step((half - namespace(poleward).abs(poleward)) / 60.0 + clumps)
-        inside, cell = self.shape(magnetic_longitude, poleward, time)
+        belt = _patch_belt(self, magnetic_longitude, poleward, time)
+        inside, cell = _patch_shape(self, magnetic_longitude, poleward, time)
         light = self.background + (1 - self.background) * inside * of_cell(self.levels(time), cell)
         return self.activity(magnetic_local_time, time) * belt * light
+
+# %% ../../nbs/35b_simulate.diffuse.ipynb #d3ade2a8
+def _patch_cell(patches, magnetic_longitude, poleward, time):
+    "Each point's place in its cell, eastward and poleward (-0.5 to 0.5), and the number of its cell."
+    xp, latitude, size = namespace(poleward), patches.magnetic_latitude, patches.size_km
+    per_degree, east, around = patches.drifted(1.2 * size, time)
+    turning = patches.drifted(3.0 * size, time)
+    carried = magnetic_longitude - turning[1] / turning[0]
+    bend = [wander(carried, poleward, latitude, 3.0 * size, patches.seed + which, waves=2) for which in (0, 1)]
+    right, up = magnetic_longitude * per_degree - east + 0.35 * bend[0], poleward / size + 0.35 * bend[1]
+    row = xp.floor(up)
+    right = right + 0.618 * row  # bricks, not tiles
+    column = xp.floor(right)
+    closed = column - around * xp.floor(column / around)  # counts the cells of the circle from 0
+    return right - column - 0.5, up - row - 0.5, xp.astype(row * 577.0 + closed, xp.int64)
+
+# %% ../../nbs/35b_simulate.diffuse.ipynb #8c1955e4
+def _patch_shape(patches, magnetic_longitude, poleward, time):
+    "Where patches are, 0 to 1, and the numbers of their cells."
+    right, up, cell = _patch_cell(patches, magnetic_longitude, poleward, time)
+    per_degree, east, _ = patches.drifted(0.7 * patches.size_km, time, 64)
+    eaten = smooth_noise(magnetic_longitude * per_degree - east, poleward / (0.5 * patches.size_km), patches.seed, 3)
+    size = of_cell(chances(patches.seed, 7)[3], cell)
+    wall = namespace(up).clip(80.0 * (0.25 - right * right) * (0.25 - up * up), 0.0, 1.0)  # 0 at the cell's walls
+    off = size - 0.5  # one number makes a patch larger, moves it from the middle of its cell, and slants it
+    right, up = right + 0.2 * off, up - 0.2 * off
+    along = right + off * up
+    inside = 0.04 + 0.1 * size + (0.17 * patches.ragged) * eaten - along * along - up * up
+    return wall * soft_step(inside * (patches.size_km / patches.edge_km)) * (0.75 + 0.4 * eaten), cell
+
+# %% ../../nbs/35b_simulate.diffuse.ipynb #e2da3c1d
+def _patch_belt(patches, magnetic_longitude, poleward, time):
+    "Where the belt of patches is, 0 to 1."
+    half = 0.5 * patches.width_deg * DEGREE_KM
+    clumps = wander(magnetic_longitude, poleward, patches.magnetic_latitude, 500, patches.seed + 2,
+                    seconds_since_2000(time) / 1500, waves=2)
+    return soft_step((half - namespace(poleward).abs(poleward)) / 60.0 + clumps)
 
 # %% ../../nbs/35b_simulate.diffuse.ipynb #25c9be3c
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +217,7 @@ class PulsatingPatches(Patches):
         group = soft_step(3 * np.sin(2 * np.pi * (seconds_since_2000(time) / (11 * period) % 1 + pause)) + 2)
         return super().levels(time) * (1 - self.depth * (1 - lit * group))
 
-# %% ../../nbs/35b_simulate.diffuse.ipynb #d4ac4001
+# %% ../../nbs/35b_simulate.diffuse.ipynb #d1b3ae67
 @dataclass(frozen=True, kw_only=True)
 class OmegaBands(OvalForm):
     "Tongues of the poleward boundary of diffuse light, drifting eastward."
@@ -230,34 +237,40 @@ class OmegaBands(OvalForm):
         life = (seconds_since_2000(time) / (60 * self.life_minutes) % 1e4 + begin) % 1
         return self.height_km * (0.45 + 0.55 * tall) * np.minimum(1, 1.6 * np.sin(np.pi * life) ** 2)
 
-    def boundary(self, magnetic_longitude, poleward, time):
-        "How far inside the bright boundary each point lies, and a depth whose levels follow it near by, kilometres."
-        xp = namespace(poleward)
-        per_degree, east, around = self.drifted(self.wavelength_km, time)
-        bend = wander(magnetic_longitude - east / per_degree, poleward, self.magnetic_latitude, 350, self.seed)
-        cells = magnetic_longitude * per_degree - east + 0.06 * bend + poleward * (0.25 / self.wavelength_km)
-        column = xp.floor(cells)
-        off = cells - column - 0.5
-        height = of_cell(self.heights(time), xp.astype(column - around * xp.floor(column / around), xp.int64))
-        head = poleward / (height + 20.0)
-        neck = 0.12 + 0.09 * soft_step(3 * head - 1.5)  # wider above: the bays close like an omega
-        tongue = xp.exp(-((off / neck) ** 2)) * height
-        slope = tongue * off * (2 / self.wavelength_km) / (neck * neck)
-        inside = (tongue + 12.0 * bend - poleward) / xp.sqrt(1 + slope * slope)
-        return inside, tongue * soft_step(poleward / 80.0 + 1.0) - poleward
-
     def brightness(self, magnetic_latitude, magnetic_longitude, magnetic_local_time, time):
         "Rayleigh at the given places (degrees, degrees, hours) and moment."
-        xp = namespace(magnetic_latitude)
         poleward = self.poleward_km(magnetic_latitude, magnetic_local_time)
-        below, depth = self.boundary(magnetic_longitude, poleward, time)
-        per_degree, east, _ = self.drifted(150, time, 64)
-        stripes = smooth_noise(magnetic_longitude * per_degree - east, depth / 45.0, self.seed, 4)
-        end = soft_step((poleward + self.width_deg * DEGREE_KM) / 60.0)
-        lit = soft_step(below / (0.4 * self.rim_km) - 1.0) * end
-        rim = xp.exp(xp.clip(below, 0.0, None) * (-1 / (2.5 * self.rim_km)))
-        light = lit * (0.35 * (1 + 0.8 * stripes) + rim * (0.65 + 0.5 * stripes))
-        return self.activity(magnetic_local_time, time) * xp.clip(light, 0.0, None)
+        light = _omega_light(self, magnetic_longitude, poleward, time)
+        return self.activity(magnetic_local_time, time) * namespace(magnetic_latitude).clip(light, 0.0, None)
+
+# %% ../../nbs/35b_simulate.diffuse.ipynb #4320053a
+def _omega_boundary(omegas, magnetic_longitude, poleward, time):
+    "How far inside the bright boundary each point lies, and a depth whose levels follow it near by, kilometres."
+    xp, wavelength = namespace(poleward), omegas.wavelength_km
+    per_degree, east, around = omegas.drifted(wavelength, time)
+    bend = wander(magnetic_longitude - east / per_degree, poleward, omegas.magnetic_latitude, 350, omegas.seed)
+    cells = magnetic_longitude * per_degree - east + 0.06 * bend + poleward * (0.25 / wavelength)
+    column = xp.floor(cells)
+    off = cells - column - 0.5
+    height = of_cell(omegas.heights(time), xp.astype(column - around * xp.floor(column / around), xp.int64))
+    head = poleward / (height + 20.0)
+    neck = 0.12 + 0.09 * soft_step(3 * head - 1.5)  # wider above: the bays close like an omega
+    tongue = xp.exp(-((off / neck) ** 2)) * height
+    slope = tongue * off * (2 / wavelength) / (neck * neck)
+    inside = (tongue + 12.0 * bend - poleward) / xp.sqrt(1 + slope * slope)
+    return inside, tongue * soft_step(poleward / 80.0 + 1.0) - poleward
+
+# %% ../../nbs/35b_simulate.diffuse.ipynb #1c539dfd
+def _omega_light(omegas, magnetic_longitude, poleward, time):
+    "Light relative to the brightest, with the stripes; negative where these are deep."
+    xp = namespace(poleward)
+    below, depth = _omega_boundary(omegas, magnetic_longitude, poleward, time)
+    per_degree, east, _ = omegas.drifted(150, time, 64)
+    stripes = smooth_noise(magnetic_longitude * per_degree - east, depth / 45.0, omegas.seed, 4)
+    end = soft_step((poleward + omegas.width_deg * DEGREE_KM) / 60.0)
+    lit = soft_step(below / (0.4 * omegas.rim_km) - 1.0) * end
+    rim = xp.exp(xp.clip(below, 0.0, None) * (-1 / (2.5 * omegas.rim_km)))
+    return lit * (0.35 * (1 + 0.8 * stripes) + rim * (0.65 + 0.5 * stripes))
 
 # %% ../../nbs/35b_simulate.diffuse.ipynb #f972feb3
 FORMS = {form.name: form for form in (DiffuseBand, Patches, PulsatingPatches, OmegaBands)}
