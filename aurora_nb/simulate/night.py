@@ -132,11 +132,12 @@ def _prepare(station, time, forms, camera, height_km, truth_rayleigh, stars, see
     return Night(scene, forms, weather, stars, seed, truth_rayleigh, variables, rules, attrs,
                  {id(form): number for number, form in enumerate(rare, 1)}, _windows(forms))
 
-# %% ../../nbs/37_simulate.night.ipynb #fad1f4da
+# %% ../../nbs/37_simulate.night.ipynb #3265dcdb
 def _frame(night, time, hour, bodies):
     "Image and truth of one moment; `hour` is the magnetic local time at magnetic longitude 0."
     scene, now = night.scene, time.astype(np.int64)
-    shining = (night.windows[:, 0] <= now) & (now <= night.windows[:, 1])
+    memory = int(1e9 * max((age for age, _ in scene.red), default=0))  # red light goes on after a form's end
+    shining = (night.windows[:, 0] <= now) & (now - memory <= night.windows[:, 1])
     forms = [night.forms[index] for index in np.flatnonzero(shining)]
     seen = frame_light(scene, forms, time, hour, bodies, night.weather, night.stars, night.seed)
     rng = np.random.Generator(np.random.SFC64([night.seed, zlib.crc32(scene.station.station.encode()), int(now)]))
