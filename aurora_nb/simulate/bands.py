@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'rolled_up', 'FoldedBand', 'since_brightening', 'Breakup']
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #b6897256
+# %% ../../nbs/35ab_simulate.bands.ipynb #104d7dee
 from dataclasses import dataclass
 
 import numpy as np
 
-from .arcs import QuietArc, TexturedForm, course, drifting, follow, glow, ridge, sheet, step, swirl
-from .noise import namespace, seconds_since_2000, smooth_noise
+from .arcs import QuietArc, TexturedForm, course, drifting, follow, glow, ridge, sheet, swirl
+from .noise import namespace, seconds_since_2000, smooth_noise, soft_step
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #354a7de6
 def rolled_up(
@@ -94,13 +94,13 @@ class Breakup(TexturedForm):
         "A quiet arc until it brightens."
         return self if since_brightening(self, seconds_since_2000(time))[0] > 0 else QuietArc()
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #ed630bbc
+# %% ../../nbs/35ab_simulate.bands.ipynb #dac9c0eb
 def _front_km(form, east_km, since, uneven):
     "How far poleward the front is, and the bulge 0 to 1 along the arc, `since` seconds after the brightening."
     xp, age = namespace(east_km), max(since, 0.0)
     far = form.expansion_km * (1 - float(np.exp(-(age / (60 * form.expansion_minutes)) ** 1.5)))
     west, east = -60 - 1e-3 * form.west_m_per_s * age, 60 + 1e-3 * form.east_m_per_s * age
-    bulge = step((east_km - west) / 35) * step((east - east_km) / 140)
+    bulge = soft_step((east_km - west) / 35) * soft_step((east - east_km) / 140)
     return far * bulge * xp.clip(1 + uneven, min=0.2), bulge
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #6c4c7c58
@@ -118,7 +118,7 @@ def _filling(along, arc_km, bent, seconds, seed):
     texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * ridge(strands, 0.15)
     return texture * (0.06 + 1.2 * xp.clip(bent + 0.15, min=0.0))
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #68cbe0ad
+# %% ../../nbs/35ab_simulate.bands.ipynb #1aa2403a
 def _breakup(form, east_km, arc_km, seconds, since, seed):
     "Light of a breakup; `arc_km` is the distance poleward of the undisturbed arc."
     age = max(since, 0.0)
@@ -132,7 +132,8 @@ def _breakup(form, east_km, arc_km, seconds, since, seed):
     low = arc_km + burst * (20 + 130 * bent) * bulge  # the equatorward border is ragged and diffuse
     arc = sheet(low, 14 + 20 * burst) * (0.12 + 0.45 * burst * float(np.exp(-age / 150)))
     edge = sheet(across, 14 + 12 * burst, 1) * burst * (0.25 + 0.75 * bulge) * parallel
-    inside = burst * step(-across / 14) * step(low / (12 + 40 * burst)) * _filling(along, arc_km, bent, seconds, seed)
+    inside = burst * soft_step(-across / 14) * soft_step(low / (12 + 40 * burst))
+    inside = inside * _filling(along, arc_km, bent, seconds, seed)
     return fade * ((arc + edge) * rayed + inside + 0.03 * burst * glow(arc_km - 0.5 * front, 250))
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #8fd7638e
