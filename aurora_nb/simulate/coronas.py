@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'extent', 'winding_sheets', 'DraperyCorona', 'RadialCorona', 'HotSpot']
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #1e63d1cc
+# %% ../../nbs/35ac_simulate.coronas.ipynb #830787ae
 from dataclasses import dataclass
 
 import numpy as np
 
-from .arcs import TexturedForm, course, drifting, follow, glow, ridge, sheet, step
-from .noise import namespace, smooth_noise
+from .arcs import TexturedForm, course, drifting, follow, glow, ridge, sheet
+from .noise import namespace, smooth_noise, soft_step
 
 # %% ../../nbs/35ac_simulate.coronas.ipynb #96d4c11b
 def extent(
@@ -88,7 +88,7 @@ class RadialCorona(TexturedForm):
         light = 2 * ridge(lines, self.filament) * namespace(lit).clip(lit + 0.05, min=0.0)
         return extent(east_km, poleward_km, self.reach_km) * (light + 0.04)
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #e96549c0
+# %% ../../nbs/35ac_simulate.coronas.ipynb #4b36e156
 @dataclass(frozen=True)
 class HotSpot(TexturedForm):
     "Intense irregular patches with bundles of rays and spots."
@@ -109,8 +109,8 @@ class HotSpot(TexturedForm):
                             drifting(poleward_km, 0.2 * size, -0.3 * speed, seconds) + 2 * coarse, self.seed + 1, 4)
         lines, spots = ridge(fine, 0.12), 5 * xp.square(xp.clip(fine - 0.25, min=0.0))
         level = 0.4 * (1 - 2 * self.filled) / (2 * self.filled * (1 - self.filled)) ** 0.5 if self.filled < 1 else -9.0
-        patches = step((coarse - level) / 0.12)
-        around = step((coarse - level + 0.3) / 0.15)  # weak filaments beyond the borders of the patches
+        patches = soft_step((coarse - level) / 0.12)
+        around = soft_step((coarse - level + 0.3) / 0.15)  # weak filaments beyond the borders of the patches
         return extent(east_km, poleward_km, self.reach_km) * (
             patches * (0.3 + 0.6 * lines + spots) + around * (0.12 * lines + 0.25 * spots) + 0.02)
 
