@@ -6,14 +6,13 @@
 __all__ = ['only_where', 'evaluate_near', 'bell', 'bends', 'pick', 'wind_up', 'RareEvent', 'RareForm', 'VortexStreet', 'Spirals',
            'Folds', 'Curls']
 
-# %% ../../nbs/35ba_simulate.vortices.ipynb #2dabc6d0
+# %% ../../nbs/35ba_simulate.vortices.ipynb #e2a1bf68
 from dataclasses import dataclass
 
 import numpy as np
 
-from .diffuse import soft_step
 from .emission import Form
-from .noise import DEGREE_KM, local_km, namespace, seconds_since_2000, smooth_noise
+from .noise import DEGREE_KM, local_km, namespace, seconds_since_2000, smooth_noise, soft_step
 
 # %% ../../nbs/35ba_simulate.vortices.ipynb #41e9df29
 def only_where(
@@ -80,14 +79,14 @@ def pick(
     xp = namespace(number)
     return xp.take(xp.asarray(values, dtype=number.dtype, device=device(number)), xp.astype(number, xp.int64))
 
-# %% ../../nbs/35ba_simulate.vortices.ipynb #6e2c47b6
+# %% ../../nbs/35ba_simulate.vortices.ipynb #f4375405
 def wind_up(
     east,          # Kilometres
     poleward,      # Kilometres from the line that is wound up
     centres,       # Eastward place and radius (km) and share of the turns of each vortex, (count, 3), from west to east
     turns: float,  # By how much middles are turned; positive: counter-clockwise seen along the field
 ):
-    "Place along and across the line before it was wound, distance from the wound line (km), (radius / vortex radius)²."
+    "Place along and across the unwound line, distance from the wound line (km), (radius / vortex radius)²."
     xp = namespace(east)
     places, radii, shares = np.transpose(centres).tolist()
     number = east * 0.0
