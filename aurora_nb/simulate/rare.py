@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['FORMS', 'Beads', 'Streamer', 'Fragments', 'DarkenedLight', 'BlackAurora']
 
-# %% ../../nbs/35c_simulate.rare.ipynb #498163f1
+# %% ../../nbs/35c_simulate.rare.ipynb #a4985a5f
 from dataclasses import dataclass
 
 import numpy as np
 
-from .diffuse import soft_step
-from .noise import namespace, seconds_since_2000, smooth_noise
+from .noise import namespace, seconds_since_2000, smooth_noise, soft_step
 from .vortices import Curls, Folds, RareForm, Spirals, bell, bends, only_where, wind_up
 
 # %% ../../nbs/35c_simulate.rare.ipynb #d02f3c3a
