@@ -19,7 +19,7 @@ import xarray as xr
 from ..core import AuroraError
 from ..geometry.lens import to_vector
 
-# %% ../../nbs/36d_simulate.truth.ipynb #86949136
+# %% ../../nbs/36d_simulate.truth.ipynb #5b1975f9
 class SkySample(NamedTuple):
     "Pixels that stand for the whole sky of a picture."
     pixel: np.ndarray      # (k,) index in the flattened (y, x)
@@ -37,7 +37,8 @@ def sample_sky(
     direction = to_vector(azimuth, elevation)
     solid = np.linalg.norm(np.cross(np.gradient(direction, axis=0), np.gradient(direction, axis=1)), axis=-1)
     seen = np.isfinite(solid) & (np.nan_to_num(elevation, nan=-90) >= min_elevation_deg)
-    if not seen.any(): raise AuroraError(f"found no pixel above {min_elevation_deg:g} degrees of elevation in this picture")
+    if not seen.any():
+        raise AuroraError(f"found no pixel above {min_elevation_deg:g} degrees of elevation in this picture")
     step = max(1, round(float(np.sqrt(seen.sum() / count))))
     chosen = np.zeros_like(seen)
     chosen[step // 2::step, step // 2::step] = True
@@ -45,7 +46,7 @@ def sample_sky(
     share = solid.ravel()[pixel] / solid.ravel()[pixel].sum()
     return SkySample(pixel, share.astype(np.float32), elevation.ravel()[pixel].astype(np.float32))
 
-# %% ../../nbs/36d_simulate.truth.ipynb #d7f50289
+# %% ../../nbs/36d_simulate.truth.ipynb #4038d6d2
 @dataclass(frozen=True)
 class ClassRules:
     "The numbers of the rules by which a sky gets its classes."
@@ -63,7 +64,6 @@ class ClassRules:
     edge_elevation_deg: float = 25.0     # Kiruna "edge" if the light is lower
     red_ratio: float = 1.0               # Kiruna "colored" above this ratio of 630.0 to 557.7 nm
     emphasis: float = 2.0                # Power of the brightness in the choice of the leading form
-
 
 # %% ../../nbs/36d_simulate.truth.ipynb #fce78412
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class SkyLight(NamedTuple):
     other: np.ndarray          # (k,) light that is neither the Moon's nor aurora, same unit
     sun_elevation: float       # Degrees
 
-# %% ../../nbs/36d_simulate.truth.ipynb #dcd9c0aa
+# %% ../../nbs/36d_simulate.truth.ipynb #f1052a11
 SCHEMES = {"oath": oath_class, "kiruna": kiruna_class, "yellow_river": yellow_river_class}
 
 
@@ -142,8 +142,7 @@ def _top_elevation(light, elevation):
     order = np.argsort(elevation)
     return float(elevation[order][np.searchsorted(np.cumsum(light[order]), 0.95 * light.sum())])
 
-
-# %% ../../nbs/36d_simulate.truth.ipynb #094c96bf
+# %% ../../nbs/36d_simulate.truth.ipynb #275378b5
 def sky_facts(
     sample: SkySample,             # Where
     forms: Sequence[FormLight],    # Forms that are lit
@@ -166,7 +165,7 @@ def sky_facts(
                     moonlight / max(moonlight + other, 1e-9), float(sky.sun_elevation),
                     _leading(forms, [light * lit for light in seen], share, rules.emphasis))
 
-
+# %% ../../nbs/36d_simulate.truth.ipynb #3cba385d
 def frame_classes(
     sample: SkySample,             # Where
     forms: Sequence[FormLight],    # Forms that are lit
@@ -211,29 +210,32 @@ def instance_mask(
         strongest[wins] = place[wins]
     return mask
 
-# %% ../../nbs/36d_simulate.truth.ipynb #dc18cc94
+# %% ../../nbs/36d_simulate.truth.ipynb #d856118a
 def class_table(
     frames: xr.Dataset,  # Simulated Frames with classes
 ) -> pd.DataFrame:
     "Classes by time, columns oath, kiruna, yellow_river, None where a scheme does not apply."
-    if "oath" not in frames: raise AuroraError("found no classes, expected Frames simulated with truths=('classes', ...)")
+    if "oath" not in frames:
+        raise AuroraError("found no classes, expected Frames simulated with truths=('classes', ...)")
     names = frames[list(SCHEMES)].reset_coords(drop=True).to_dataframe().astype(object)
     return names.where(names != "", None)
 
-# %% ../../nbs/36d_simulate.truth.ipynb #d67510c1
+# %% ../../nbs/36d_simulate.truth.ipynb #c90e91cd
 def _box(place):
+    "y0, x0, y1, x1, area of the True pixels."
     rows, columns = np.flatnonzero(place.any(1)), np.flatnonzero(place.any(0))
     return (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, int(place.sum()))
 
 
 def _parts(place, separate):
+    "The place as it is, or each of its connected parts; corners connect."
     if not separate: return [place]
     from scipy.ndimage import label  # slow to import
 
     parts, count = label(place, np.ones((3, 3)))
     return [parts == number for number in range(1, count + 1)]
 
-
+# %% ../../nbs/36d_simulate.truth.ipynb #e6de424f
 def instance_table(
     frames: xr.Dataset,     # Simulated Frames with `instance`
     min_area: int = 4,      # Smaller ones are left out, pixels
