@@ -15,8 +15,9 @@ from aurora_nb.core import AuroraError
 from aurora_nb.frames import concatenate_frames
 from aurora_nb.geometry.lens import angular_distance, fit_lens
 from aurora_nb.simulate.camera import camera_preset, skymap_for
-from aurora_nb.simulate.emission import NAMED_FORMS, flicker, named_forms, sky_brightness
+from aurora_nb.simulate.emission import NAMED_FORMS, StationaryArc, flicker, named_forms, sky_brightness
 from aurora_nb.simulate.night import simulate_frames, simulate_night
+from aurora_nb.simulate.scene import build_scene, lit_forms, look, red_footprints
 from aurora_nb.simulate.stars import star_positions
 from aurora_nb.simulate.truth import class_table, instance_table
 
@@ -98,6 +99,50 @@ def test_blocks_equal_the_whole():
     parts = list(simulate_frames("pkr", whole.time.values, block=3, **options))
     assert [part.sizes["time"] for part in parts] == [3, 3, 1]
     xr.testing.assert_equal(concatenate_frames(parts), whole)
+
+
+SOFT = ["radial_corona", "red_rays", "folded_band"]
+
+
+@settings(max_examples=4, deadline=None)
+@given(cut=st.integers(1, 3), seed=st.integers(0, 2**31), camera=st.sampled_from(["dasc_630", "colour"]))
+def test_pieces_with_afterglow_equal_the_whole(cut, seed, camera):
+    options = dict(camera=camera_preset(camera, size=48), seed=seed, forms=SOFT, cadence="20s")
+    whole = simulate_night("pkr", "2015-10-07T10:00:00", "80s", **options)
+    piece = simulate_night("pkr", f"2015-10-07T10:{cut // 3:02d}:{20 * cut % 60:02d}", f"{80 - 20 * cut}s", **options)
+    assert (piece.image.values == whole.image.values[cut:]).all() and (piece.truth.values == whole.truth.values[cut:]).all()
+
+
+def afterglow(camera, seconds, device="cpu", **options):
+    "Light of an arc that was on until 06:00, so many seconds later, over what it was before."
+    arc = StationaryArc(66.5, energy_kev=0.5, end="2015-01-20T06:00", fade_s=0)
+    scene = build_scene(camera_preset(camera, size=48), "gill", "2015-01-20", device=device, **options)
+    light = []
+    for time in np.datetime64("2015-01-20T06:00", "ns") + np.array([-1, seconds]) * np.timedelta64(1, "s"):
+        lit = lit_forms(scene, [arc], time, 0.0)
+        light.append(look(scene, lit, scene.camera.lines[0], red_footprints(scene, [arc], lit, time, 0.0))[0].sum())
+    return light[1] / light[0]
+
+
+@pytest.mark.parametrize("camera", ["dasc_630", "dasc", "dasc_428"])
+def test_only_red_light_stays_when_its_cause_is_gone(camera):
+    red = camera == "dasc_630"
+    assert [afterglow(camera, seconds) for seconds in (1, 30, 60, 100)] == pytest.approx(np.array([0.75, 0.5, 0.25, 0]) * red, abs=0.01)
+    assert afterglow(camera, 1, red_life_s=0) == 0
+
+
+def test_afterglow_in_torch():
+    torch = pytest.importorskip("torch")
+    assert afterglow("dasc_630", 30, torch.device("cpu")) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_night_keeps_red_light_after_a_forms_end():
+    arc = StationaryArc(66.5, brightness_rayleigh=50_000, energy_kev=0.5, end="2015-10-07T10:00", fade_s=0)
+    for camera, stays in ("dasc_630", True), ("dasc", False):
+        options = dict(camera=camera_preset(camera, size=48), truths=["aurora"])
+        made = simulate_night("pkr", "2015-10-07T10:00:10", "150s", "30s", forms=[arc], **options)
+        shines = (made.aurora.max(("y", "x")) > 0).values.tolist()
+        assert shines == ([True] * 3 + [False] * 2 if stays else [False] * 5)
 
 
 def test_memory_of_a_stream_stays_small():
