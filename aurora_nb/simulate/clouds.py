@@ -105,7 +105,7 @@ def cloud_cover(
     "Share of the sky that the layer covers at this moment, 0 to 1."
     return float(np.clip(layer.cover + layer.swing * (2 * flicker(time, seed, 60 * layer.swing_hours) - 1), 0, 1))
 
-# %% ../../nbs/34d_simulate.clouds.ipynb #92334682
+# %% ../../nbs/34d_simulate.clouds.ipynb #20db0509
 DETAIL = 8.0  # The finer noise has structures this much smaller, and a third of the strength
 
 
@@ -120,7 +120,8 @@ def _layer_grid(view, layer, wind_azimuth):
     slope = np.where(distance > near, slope * near / distance, slope) / layer.scale_km
     distance = np.where(distance > near, near * (1 + np.log(np.maximum(distance, near) / near)), distance)
     left = [1 / (1 + (slope * factor) ** 2) * (elevation > 0) for factor in (2.5, 3 * DETAIL)]
-    fields = (distance * np.cos(angle) / (layer.scale_km * layer.stretch), distance * np.sin(angle) / layer.scale_km, path)
+    along, across = distance * np.cos(angle), distance * np.sin(angle)
+    fields = (along / (layer.scale_km * layer.stretch), across / layer.scale_km, path)
     return tuple(part.astype("f4") for part in (*fields, left[0], 0.4 * left[1]))
 
 
