@@ -45,20 +45,21 @@ def _walk(hours, step, seed):
     first, second = (np.array([known[each] for each in which]) for which in (node, node + 1))
     return (first * (1 - part) + second * part) / np.sqrt((1 - part) ** 2 + part ** 2)
 
-# %% ../../nbs/35d_simulate.activity.ipynb #b3ab1dbc
+# %% ../../nbs/35d_simulate.activity.ipynb #64c64645
 def simulated_kp(
     time,           # Moments (UTC), any number of them
     seed: int = 0,  # Which years
 ) -> np.ndarray:
     "Kp of the 3-hour interval of each moment, in thirds, 0 to 9; the same for all stations."
-    hours = (np.atleast_1d(np.asarray(time, "datetime64[ns]")) - np.datetime64("2000-01-01", "ns")) // np.timedelta64(3, "h") * 3.0
+    passed = np.atleast_1d(np.asarray(time, "datetime64[ns]")) - np.datetime64("2000-01-01", "ns")
+    hours = passed // np.timedelta64(3, "h") * 3.0
     phases = np.random.default_rng([seed, 27]).uniform(0, 2 * np.pi, len(_ROTATION))
     total = sum(np.sqrt(variance) * _walk(hours, step, seed) for step, variance in _COURSES)
     for number, (variance, phase) in enumerate(zip(_ROTATION, phases), 1):
         total = total + np.sqrt(2 * variance) * np.cos(2 * np.pi * number * hours / (27.27 * 24) + phase)
     return np.rint(3 * np.interp(total, *zip(*_QUANTILES))) / 3
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #3de55dbc
 def activity_level(
     kp,  # Kp, any shape
 ) -> np.ndarray:
@@ -77,17 +78,17 @@ def activity_course(
     kp = simulated_kp(time.to_numpy(), seed)
     return pd.DataFrame(dict(kp=kp, level=np.array(LEVELS)[activity_level(kp)]), index=time)
 
-# %% ../../nbs/35d_simulate.activity.ipynb #efc14584
+# %% ../../nbs/35d_simulate.activity.ipynb #a8417d13
 @cache
 def occurrence_table() -> pd.DataFrame:
-    "Rows: form, bell (`centre_mlt`, `width_hours`), `minutes` of an event, events an hour per level, distances allowed."
+    "Rows: form, bell (`centre_mlt`, `width_hours`), `minutes` of an event, events an hour per level, distances."
     with (files("aurora_nb") / "data/occurrence.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 
 FORMS = {**ARCS, **BANDS, **CORONAS, **DIFFUSE, **RARE}
 
-# %% ../../nbs/35d_simulate.activity.ipynb #af213421
+# %% ../../nbs/35d_simulate.activity.ipynb #07e0462e
 OVAL_MIDNIGHT = (68.0, 66.5, 64.5)  # Magnetic latitude at midnight, quiet, moderate, active
 
 
@@ -100,7 +101,7 @@ def seen_part(
     away = np.abs(oval_latitude(np.asarray(magnetic_local_time, float), OVAL_MIDNIGHT[level]) - abs(station_latitude))
     return np.cos(np.pi / 2 * np.clip((away - 3) / 6, 0, 1)) ** 2
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #063ad510
 def _factor(form, often):
     "How many times more of a form."
     if not isinstance(often, Mapping): return float(often)
@@ -108,12 +109,12 @@ def _factor(form, often):
         raise AuroraError(f"often: no form {sorted(unknown)[0]!r}; known: rare, {', '.join(FORMS)}")
     return float(often.get(form.name, often.get("rare", 1.0) if form.rare else 1.0))
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #3c44bb20
 def event_rates(
     magnetic_local_time,      # Hours, (time) or (time, row)
     level,                    # Index into LEVELS, one or (time)
     station_latitude: float | None = None,  # Magnetic, degrees; None: below the oval at all hours
-    often=1.0,                # Times more events: of all, or by name of the form or "rare", e.g. {"rare": 4, "beads": 10}
+    often=1.0,                # Times more events: of all, or by name or "rare", e.g. {"rare": 4, "beads": 10}
 ) -> np.ndarray:
     "Events that begin in an hour, (time, row of the table)."
     table, hour = occurrence_table(), np.asarray(magnetic_local_time, float)
@@ -125,16 +126,16 @@ def event_rates(
     if station_latitude is None: return rates
     return rates * np.choose(level[:, None], [seen_part(station_latitude, hour, each) for each in range(3)])
 
-# %% ../../nbs/35d_simulate.activity.ipynb #2b7c2943
+# %% ../../nbs/35d_simulate.activity.ipynb #8d35a0b3
 def _surviving(past):
     "Probability that an event lasts longer than `past` times its typical length."
     return float(np.clip(0.5 - 0.5 * np.log2(past), 0, 1))
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #4b5ee9bb
 def expected_occurrence(
     activity="moderate",      # quiet, moderate, active; a Kp; None: as often as Kp has them
     station=None,             # Code or Station; None: below the oval at all hours
-    often=1.0,                # Times more events: of all, or by name of the form or "rare", e.g. {"rare": 4, "beads": 10}
+    often=1.0,                # Times more events: of all, or by name or "rare", e.g. {"rare": 4, "beads": 10}
     by: str = "name",         # Or a scheme: "oath", "kiruna", "yellow_river", "rare"
     magnetic_local_time=np.arange(0, 24, 0.25),  # Hours
     time: Time = "2015-01-01",  # When the station's magnetic latitude is taken
@@ -150,8 +151,9 @@ def expected_occurrence(
         number = number + event_rates(earlier, level, latitude, often) * minutes / 60 * step * _surviving(past)
     return _by_form(event_rates(hour, level, latitude, often), number, hour, by)
 
-# %% ../../nbs/35d_simulate.activity.ipynb #46e92a85
+# %% ../../nbs/35d_simulate.activity.ipynb #951ddd05
 def _by_form(rates, number, hour, by):
+    "Rates and numbers of the table's rows, summed by name or class."
     names = [getattr(FORMS[form], by) for form in occurrence_table().form]
     known = list(dict.fromkeys(name for name in names if name is not None))
     member = np.array([[name == each for each in known] for name in names], float)
@@ -159,7 +161,7 @@ def _by_form(rates, number, hour, by):
     return xr.Dataset({name: (("form", "magnetic_local_time"), values.T) for name, values in data.items()},
                       {"form": known, "magnetic_local_time": hour})
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #6fd9b6f7
 def _mean_over_levels(station, often, by, hour, time):
     "Kp has its levels for days at a time, so a mean over the levels is a mean over time."
     middle = np.interp([1.833, 3.833], *reversed(list(zip(*_QUANTILES))))  # a Kp of 2- counts as below 2
@@ -167,10 +169,12 @@ def _mean_over_levels(station, often, by, hour, time):
     parts = [expected_occurrence(each, station, often, by, hour, time) for each in LEVELS]
     return sum(part * share for part, share in zip(parts, np.diff(below)))
 
-# %% ../../nbs/35d_simulate.activity.ipynb #6b97a227
+# %% ../../nbs/35d_simulate.activity.ipynb #1c3269a0
 def _level_of(activity):
+    "Index into LEVELS of a name or a Kp."
     if isinstance(activity, str):
-        if activity not in LEVELS: raise AuroraError(f"no activity {activity!r}; known: {', '.join(LEVELS)}, a Kp, or None")
+        if activity not in LEVELS:
+            raise AuroraError(f"no activity {activity!r}; known: {', '.join(LEVELS)}, a Kp, or None")
         return LEVELS.index(activity)
     if not 0 <= activity <= 9: raise AuroraError(f"found activity {activity}, expected a Kp from 0 to 9")
     return int(activity_level(activity))
@@ -197,7 +201,7 @@ def drawn_parameters(
         found[each.name] = (-factor if turned else factor) * each.default
     return found | {"seed": int(rng.integers(2 ** 31))}
 
-# %% ../../nbs/35d_simulate.activity.ipynb #d0a70d78
+# %% ../../nbs/35d_simulate.activity.ipynb #492080eb
 def drawn_place(
     row,                      # Of the table
     rng: np.random.Generator,  # Where chance comes from
@@ -210,20 +214,23 @@ def drawn_place(
     wish = float(oval_latitude(np.float64(hour), OVAL_MIDNIGHT[level])) + rng.normal(0, 1.5) - latitude
     away = row.near_deg + (row.far_deg - row.near_deg) * abs(np.tanh(wish / row.far_deg)) * rng.uniform(0.2, 1)
     aside = rng.uniform(-0.7, 0.7) * row.far_deg / np.cos(np.deg2rad(latitude))
-    return dict(magnetic_latitude=float(latitude + np.copysign(away, wish)), magnetic_longitude=float(longitude + aside))
+    latitude = float(latitude + np.copysign(away, wish))
+    return dict(magnetic_latitude=latitude, magnetic_longitude=float(longitude + aside))
 
-# %% ../../nbs/35d_simulate.activity.ipynb #3bfbe8ba
+# %% ../../nbs/35d_simulate.activity.ipynb #5fca9eb3
 BLOCK = np.timedelta64(10, "m")
 LONGEST_FADE_S = {"diffuse": 1200.0, "arc": 300.0}  # diffuse light comes and goes slowly, all else within a minute
 
 
 @cache
 def _magnetic(station, year):
+    "Magnetic latitude and longitude of a station, one value a year."
     place = station_magnetic(station, 110.0, f"{year}-07-01")
-    if not np.isfinite(place).all(): raise AuroraError(f"station {station}: no magnetic latitude there, too near the equator")
+    if not np.isfinite(place).all():
+        raise AuroraError(f"station {station}: no magnetic latitude there, too near the equator")
     return tuple(map(float, place))
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #1d90898d
 def _event(row, rng, begin, level, hour, place):
     "A form object that begins within the block that starts at `begin`."
     begin = begin + np.timedelta64(int(rng.uniform(0, 1) * BLOCK.astype("timedelta64[ms]").astype(int)), "ms")
@@ -234,12 +241,13 @@ def _event(row, rng, begin, level, hour, place):
     end = begin + np.timedelta64(int(1000 * seconds), "ms")
     return form(**chosen, begin=begin, end=end, fade_s=min(LONGEST_FADE_S.get(form.oath, 60.0), 0.3 * seconds))
 
-# %% ../../nbs/35d_simulate.activity.ipynb #82d3abb0
+# %% ../../nbs/35d_simulate.activity.ipynb #a3eceade
 def _block_events(blocks, station, activity, seed, often):
     "Events that begin in each of these blocks (datetime64[ns]), one after the other."
     place = _magnetic(station, int(pd.Timestamp(blocks[0]).year))
     hours = magnetic_local_time(place[1], blocks + BLOCK // 2)
-    level = activity_level(simulated_kp(blocks, seed)) if activity is None else np.full(len(blocks), _level_of(activity))
+    if activity is None: level = activity_level(simulated_kp(blocks, seed))
+    else: level = np.full(len(blocks), _level_of(activity))
     rates = event_rates(hours, level, place[0], often) * (BLOCK / np.timedelta64(1, "h"))
     rows = list(occurrence_table().itertuples())
     for block, at, hour, rate in zip(blocks, level.tolist(), hours.tolist(), rates):
@@ -247,7 +255,7 @@ def _block_events(blocks, station, activity, seed, often):
         for number, row in zip(rng.poisson(rate), rows):
             for _ in range(number): yield _event(row, rng, block, at, hour, place)
 
-
+# %% ../../nbs/35d_simulate.activity.ipynb #dbb8271d
 def programme(
     station,                 # Code, or a Station
     start: Time,             # First moment (UTC)
@@ -260,8 +268,10 @@ def programme(
     begin, code = as_time(start).astype("datetime64[ns]"), find_station(station).station
     stop = begin + as_duration(duration).to_timedelta64()
     before = np.timedelta64(int(2 * occurrence_table().minutes.max()), "m")
-    first = np.datetime64("2000-01-01", "ns") + ((begin - before - np.datetime64("2000-01-01", "ns")) // BLOCK) * BLOCK
-    blocks = np.arange(first, stop, BLOCK)
+    zero = np.datetime64("2000-01-01", "ns")
+    blocks = np.arange(zero + ((begin - before - zero) // BLOCK) * BLOCK, stop, BLOCK)
     years = blocks.astype("datetime64[Y]")
-    events = [event for year in np.unique(years) for event in _block_events(blocks[years == year], code, activity, seed, often)]
-    return sorted((event for event in events if event.end > begin and event.begin < stop), key=lambda event: event.begin)
+    events = [event for year in np.unique(years)
+              for event in _block_events(blocks[years == year], code, activity, seed, often)]
+    lit = (event for event in events if event.end > begin and event.begin < stop)
+    return sorted(lit, key=lambda event: event.begin)
