@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import AuroraError
 
-# %% ../../nbs/35f_simulate.sensor.ipynb #24b38259
+# %% ../../nbs/35f_simulate.sensor.ipynb #add2c3d6
 @dataclass(frozen=True)
 class Sensor:
     "A chip and its amplifier: everything between light, in counts, and numbers in a file."
@@ -38,21 +38,26 @@ class Sensor:
     black: tuple = ()                  # Per band: count of black after the gamma curve
     seed: int = 0                      # Of the fixed patterns: two chips of one kind differ in it
 
-    def __post_init__(self):
-        limits = np.iinfo(self.dtype)
-        if not 0 < self.full_scale <= limits.max:
-            raise AuroraError(f"full_scale: found {self.full_scale}, expected more than 0, at most {limits.max} ({self.dtype})")
-        if not self.electrons_per_count > 0 or not 1 <= self.excess <= 2.5 or not self.read_noise >= 0:
-            raise AuroraError("sensor: expected electrons_per_count > 0, 1 <= excess <= 2.5 and read_noise >= 0")
+    def __post_init__(self): _check(self)
 
-# %% ../../nbs/35f_simulate.sensor.ipynb #177bd394
+# %% ../../nbs/35f_simulate.sensor.ipynb #c4d3dc75
+def _check(sensor):
+    "Raise where a number of a chip cannot be."
+    most = np.iinfo(sensor.dtype).max
+    if not 0 < sensor.full_scale <= most:
+        raise AuroraError(f"full_scale: found {sensor.full_scale}, expected more than 0, "
+                          f"at most {most} ({sensor.dtype})")
+    if not sensor.electrons_per_count > 0 or not 1 <= sensor.excess <= 2.5 or not sensor.read_noise >= 0:
+        raise AuroraError("sensor: expected electrons_per_count > 0, 1 <= excess <= 2.5 and read_noise >= 0")
+
+# %% ../../nbs/35f_simulate.sensor.ipynb #b65a4c4b
 def _hot(sensor, shape, rng):
     "Counts that the hot pixels add; the hottest of a young chip are also the hottest of the old one."
     rank = rng.random(shape, np.float32)
     strength = rng.exponential(1, shape).astype(np.float32) * np.float32(sensor.hot_counts)
     return np.where(rank < sensor.hot_share, strength, np.float32(0))
 
-
+# %% ../../nbs/35f_simulate.sensor.ipynb #2109296c
 @lru_cache(maxsize=8)
 def fixed_pattern(
     sensor: Sensor,   # The chip
