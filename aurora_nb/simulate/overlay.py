@@ -15,7 +15,7 @@ from ..frames import Time, as_time
 from ..geometry.lens import Lens
 from ..stations import find_station
 
-# %% ../../nbs/35g_simulate.overlay.ipynb #f585b86c
+# %% ../../nbs/35g_simulate.overlay.ipynb #34666b3d
 PICTURE_OVERLAY = (("top left", "{name} all-sky camera"), ("top right", "simulated by aurora_nb"),
                    ("bottom right", "{time:%Y/%m/%d}\n{time:%H:%M:%S}"), ("dial", ""))
 MOVIE_OVERLAY = (("top left", "{time:%d.%m.%Y %H:%M:%S}"), ("top right", "{code}"), ("bottom left", "{latitude}"),
@@ -23,13 +23,13 @@ MOVIE_OVERLAY = (("top left", "{time:%d.%m.%Y %H:%M:%S}"), ("top right", "{code}
 CORNERS = {"top left": (0, 0, "la"), "top right": (1, 0, "ra"), "bottom left": (0, 1, "ld"),
            "bottom right": (1, 1, "rd")}
 
-
+# %% ../../nbs/35g_simulate.overlay.ipynb #01fdfd42
 def _arc_minutes(degrees, letters):
     "Degrees, minutes and seconds as such pictures write them, N78°8'52.8''."
     seconds = round(abs(degrees) * 3600, 1)
     return f"{letters[degrees < 0]}{int(seconds // 3600)}°{int(seconds // 60 % 60)}'{seconds % 60:.1f}''"
 
-
+# %% ../../nbs/35g_simulate.overlay.ipynb #a1a1a14a
 def overlay_text(
     text: str,   # With fields in braces
     station,     # Code, or a Station
@@ -45,14 +45,15 @@ def overlay_text(
     except (KeyError, IndexError, ValueError) as error:
         raise AuroraError(f"overlay text {text!r}: {error}; known fields: {', '.join(fields)}") from None
 
-# %% ../../nbs/35g_simulate.overlay.ipynb #9135b23f
+# %% ../../nbs/35g_simulate.overlay.ipynb #17090530
 @lru_cache(maxsize=8)
 def _font(size):
-    from PIL import ImageFont  # slow to import; brings its own typeface
+    "Pillow's own typeface in this size."
+    from PIL import ImageFont  # slow to import
 
     return ImageFont.load_default(size)
 
-
+# %% ../../nbs/35g_simulate.overlay.ipynb #1d965726
 def _draw_compass(draw, lens, gap, ink, size):
     "Ticks and letters around the disc, `gap` pixels outside the horizon."
     for azimuth in range(0, 360, 5):
@@ -64,7 +65,7 @@ def _draw_compass(draw, lens, gap, ink, size):
         if azimuth % 90 == 0:
             draw.text(tuple(begin + away * 1.5 * size), "NESW"[azimuth // 90], fill=ink, font=_font(size), anchor="mm")
 
-
+# %% ../../nbs/35g_simulate.overlay.ipynb #e34c97ea
 def _draw_dial(draw, time, shape, ink, size):
     "A small clock at the bottom right; one turn of the short hand is twelve hours."
     from pandas import Timestamp
@@ -76,8 +77,14 @@ def _draw_dial(draw, time, shape, ink, size):
         angle = 2 * np.pi * turn
         draw.line([x, y, x + length * radius * np.sin(angle), y - length * radius * np.cos(angle)], fill=ink)
 
+# %% ../../nbs/35g_simulate.overlay.ipynb #ce7d47ed
+def _draw_words(draw, place, words, shape, shift, ink, size):
+    "Words in a corner, `shift` pixels further in at the bottom."
+    right, low, anchor = CORNERS[place]
+    at = (3 + right * (shape[1] - 7 - shift * low), 3 + low * (shape[0] - 6))
+    draw.text(at, words, ink, _font(size), anchor, align="right" if right else "left")
 
-# %% ../../nbs/35g_simulate.overlay.ipynb #628a2b44
+# %% ../../nbs/35g_simulate.overlay.ipynb #87e93848
 def draw_overlay(
     image: np.ndarray,  # Frame (y, x) or (y, x, 3), uint8
     lens: Lens,         # Where the sky is on it
@@ -99,10 +106,7 @@ def draw_overlay(
         if place == "compass": _draw_compass(draw, lens, float(text or 4), ink, size)
         elif place == "dial": _draw_dial(draw, time, image.shape, ink, size)
         elif place in CORNERS:
-            right, low, anchor = CORNERS[place]
-            at = (3 + right * (image.shape[1] - 7 - shift * low), 3 + low * (image.shape[0] - 6))
-            words, align = overlay_text(text, station, time), "right" if right else "left"
-            draw.text(at, words, ink, _font(size), anchor, align=align)
+            _draw_words(draw, place, overlay_text(text, station, time), image.shape, shift, ink, size)
         elif place != "size":
             raise AuroraError(f"overlay: no place {place!r}; known: {', '.join(CORNERS)}, dial, compass, size")
     return np.asarray(picture)
