@@ -13,7 +13,7 @@ import numpy as np
 from ..geometry.lens import MODELS, Lens
 from .noise import smooth_noise
 
-# %% ../../nbs/35h_simulate.optics.ipynb #e3086c09
+# %% ../../nbs/35h_simulate.optics.ipynb #10bde0c9
 def van_rhijn(
     elevation,                 # Degrees above the horizon
     height_km: float = 110.0,  # Of the layer
@@ -22,7 +22,7 @@ def van_rhijn(
     sine = np.cos(np.deg2rad(elevation)) * 6371.2 / (6371.2 + height_km)
     return 1 / np.sqrt(1 - np.square(sine))
 
-
+# %% ../../nbs/35h_simulate.optics.ipynb #2632581b
 def air_mass(
     elevation,  # Degrees above the horizon
 ):
@@ -47,7 +47,7 @@ def axis_angle(
     y, x = np.indices(lens.shape)
     return 90 - replace(lens, tilt_deg=0.0).pixel_to_sky(x, y)[1]
 
-# %% ../../nbs/35h_simulate.optics.ipynb #89313034
+# %% ../../nbs/35h_simulate.optics.ipynb #9b583ece
 def horizon_profile(
     azimuth,            # Degrees east of north
     height_deg: float,  # Typical height of what stands around
@@ -64,7 +64,7 @@ def horizon_profile(
         outline = np.where(near, np.maximum(outline, height * height_deg), outline)
     return outline
 
-
+# %% ../../nbs/35h_simulate.optics.ipynb #b06dd89c
 def rim(
     azimuth,             # Of the pixels, degrees east of north
     elevation,           # Of the pixels, degrees
