@@ -14,7 +14,7 @@ import numpy as np
 from ..geometry.lens import to_vector
 from .fieldlines import FOOT_KM, FOOT_RADIUS_KM
 
-# %% ../../nbs/35i_simulate.footprints.ipynb #bc85e6ea
+# %% ../../nbs/35i_simulate.footprints.ipynb #68089e1e
 def foot_direction(
     east_km,   # Kilometres east of the station, as `34b_simulate.fieldlines` counts them, any shape
     north_km,  # Kilometres north
@@ -25,11 +25,11 @@ def foot_direction(
     level = 2 * FOOT_RADIUS_KM * half * np.sqrt(1 - half * half) / np.maximum(distance, 1e-9)
     return np.stack([east_km * level, north_km * level, FOOT_KM - 2 * FOOT_RADIUS_KM * half * half], -1)
 
-
+# %% ../../nbs/35i_simulate.footprints.ipynb #88c73140
 def foot_place(
     vector,  # (..., 3) east, north, up, of any length
 ) -> np.ndarray:
-    "Kilometres east and north (2, ...) of places at 110 km seen in these directions: the way back."
+    "Kilometres east and north (2, ...) of places at 110 km seen in these directions."
     level = np.hypot(vector[..., 0], vector[..., 1])
     zenith = np.arctan2(level, vector[..., 2])
     angle = zenith - np.arcsin(np.sin(zenith) * (1 - FOOT_KM / FOOT_RADIUS_KM))
@@ -147,7 +147,27 @@ def _ring_points(rings, count):
     turn = np.arange(rings.around) * 2 * np.pi / rings.around
     return np.stack([(distance * np.sin(turn)).ravel(), (distance * np.cos(turn)).ravel()])
 
-# %% ../../nbs/35i_simulate.footprints.ipynb #e240df0a
+# %% ../../nbs/35i_simulate.footprints.ipynb #a797fa5b
+def _wide(step, square_deg):
+    "Square, used points and rings of an all-sky lens."
+    square = _square((0.0, 90.0), step, np.radians(square_deg))
+    return square, _Numbers(_used_disc(square.edge / step)), _rings_around(square)
+
+
+def _narrow(axis, edge_deg, step, paths):
+    "Square and used points of a lens with a small field of view; no rings."
+    square = _square(axis, step, np.radians(edge_deg))
+    return square, _Numbers(_used_paths(square.steps(foot_direction(*feet)) for feet in paths(step))), None
+
+
+def _grid_places(square, inner, rings, farthest_km):
+    "Kilometres east and north (2, point) of all points, those of the square first."
+    inside = foot_place(square.vectors(inner.steps.astype(float)))
+    if not rings: return inside
+    outer = _ring_points(rings, int(rings.ring(np.float64(farthest_km))) + 3)
+    return np.concatenate([inside, outer], 1)
+
+# %% ../../nbs/35i_simulate.footprints.ipynb #02003c14
 class FootprintGrid:
     "Places at 110 km where forms are evaluated, and their bilinear weights for any other place."
     wide_deg, square_deg = 75.0, 65.0  # Who sees further from the axis gets rings; where they begin
@@ -160,17 +180,10 @@ class FootprintGrid:
         farthest_km: float,  # How far from the station footprints lie
         paths: Callable,  # Number of heights -> chunks (2, ...) of footprints in km, evenly in the logarithm of height
     ):
-        self.step, self.rings = step, None
-        if edge_deg > self.wide_deg:
-            self.square = _square((0.0, 90.0), step, np.radians(self.square_deg))
-            self.inner, self.rings = _Numbers(_used_disc(self.square.edge / step)), _rings_around(self.square)
-        else:
-            self.square = _square(axis, step, np.radians(edge_deg))
-            self.inner = _Numbers(_used_paths(self.square.steps(foot_direction(*feet)) for feet in paths(step)))
-        self.local_km = foot_place(self.square.vectors(self.inner.steps.astype(float)))
-        if self.rings:
-            outer = _ring_points(self.rings, int(self.rings.ring(np.float64(farthest_km))) + 3)
-            self.local_km = np.concatenate([self.local_km, outer], 1)
+        wide, self.step = edge_deg > self.wide_deg, step
+        parts = _wide(step, self.square_deg) if wide else _narrow(axis, edge_deg, step, paths)
+        self.square, self.inner, self.rings = parts
+        self.local_km = _grid_places(self.square, self.inner, self.rings, farthest_km)
         self.count = self.local_km.shape[1]
 
     def corners(self, feet):
