@@ -18,7 +18,7 @@ from ..core import AuroraError, whole_file
 from ..frames import validate_frames
 from ..stations import find_station
 
-# %% ../../nbs/38_simulate.files.ipynb #12b9fb0d
+# %% ../../nbs/38_simulate.files.ipynb #012696d3
 def _groups(frames, period):
     "Frames by `period`: (start of the period, its frames)."
     starts = frames.indexes["time"].floor(period)
@@ -29,14 +29,16 @@ def _grey(frames, dtype=None):
     "The checked image (time, y, x) of a camera with one band."
     image = validate_frames(frames).image
     if image.ndim != 3: raise AuroraError(f"found image{image.dims}, expected one band. Use write_pictures for colour.")
-    if dtype is not None and image.dtype != dtype: raise AuroraError(f"found {image.dtype} pixels, expected {dtype}")
+    if dtype is not None and image.dtype != dtype:
+        raise AuroraError(f"found {image.dtype} pixels, expected {np.dtype(dtype)}")
     return image.values
 
 
 def _offset(frames):
+    "How long an exposure lasts."
     return pd.Timedelta(seconds=float(frames.attrs.get("exposure_s", 1.0)))
 
-# %% ../../nbs/38_simulate.files.ipynb #a8999893
+# %% ../../nbs/38_simulate.files.ipynb #a3acd8d9
 _PGM_HEADER = """P5
 #"Revised" 2006-05-22
 #"Project unique ID" {array}
@@ -57,9 +59,9 @@ _PGM_HEADER = """P5
 65535
 """
 
-
-# %% ../../nbs/38_simulate.files.ipynb #71039d2d
+# %% ../../nbs/38_simulate.files.ipynb #e2794b2d
 def _pgm_frame(frames, pixels, time, device):
+    "Header and pixels of one frame, bytes."
     place, lasted = find_station(frames.station), _offset(frames)
     start = pd.Timestamp(time)
     words = dict(array=frames.attrs["array"] or "themis", station=place.station, device=device, name=place.name,
@@ -67,7 +69,6 @@ def _pgm_frame(frames, pixels, time, device):
                  columns=pixels.shape[1], exposure_ms=lasted / pd.Timedelta("1ms"),
                  start=f"{start:%Y-%m-%d %H:%M:%S.%f}", ready=f"{start + lasted:%Y-%m-%d %H:%M:%S.%f}")
     return _PGM_HEADER.format(**words).encode("ascii", "replace") + pixels.astype(">u2").tobytes()
-
 
 # %% ../../nbs/38_simulate.files.ipynb #68438dab
 def write_pgm(
@@ -85,7 +86,7 @@ def write_pgm(
         with whole_file(paths[-1]) as path: path.write_bytes(gzip.compress(stream, 9, mtime=0))
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #94b959dc
+# %% ../../nbs/38_simulate.files.ipynb #e1f6c9a5
 def _cdf_variables(frames, layout):
     "Name, CDF type, records, data and attributes of the variables of one file."
     name = f"thg_asf_{frames.station}"
@@ -102,7 +103,6 @@ def _cdf_variables(frames, layout):
              "FILLVAL": [-1e31, "CDF_EPOCH"]}
     return [(name, 12, True, image, what | {"DEPEND_0": f"{name}_epoch"}), (f"{name}_time", 22, True, seconds, when),
             (f"{name}_epoch", 31, True, seconds * 1e3 + 62167219200000.0, epoch)]  # ms from year 0 to 1970
-
 
 # %% ../../nbs/38_simulate.files.ipynb #aa98f0ee
 def write_themis_cdf(
@@ -128,25 +128,27 @@ def write_themis_cdf(
                     file.write_var(spec, attrs, np.ascontiguousarray(data))
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #f74f3075
+# %% ../../nbs/38_simulate.files.ipynb #4233982d
 def _dasc_name(frames, time, filter_nm):
+    "Station, filter and moment, as the instrument names its files."
     return f"{frames.station.upper()}_DASC_{filter_nm:04d}_{time:%Y%m%d_%H%M%S}.{time.microsecond // 1000:03d}.FITS"
 
 
 def _dasc_header(frames, place, time, filter_nm):
+    "Cards of the FITS header: key, value, comment."
     rows, columns = frames.image.shape[1:]
     return [("SITE", place.station.upper(), "Site name"), ("GLAT", place.latitude, "Geographic latitude, degrees"),
             ("GLON", place.longitude, "Geographic longitude, degrees"),
             ("OBSDATE", f"{time:%Y-%m-%d}", "UT Date on which exposure was initiated"),
             ("OBSSTART", f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}", "UT Time at which exposure was initiated"),
-            ("EXPTIME", float(frames.attrs.get("exposure_s", 1.0)), "seconds"), ("HEAD", "simulated", "Detector head model"),
+            ("EXPTIME", float(frames.attrs.get("exposure_s", 1.0)), "seconds"),
+            ("HEAD", "simulated", "Detector head model"),
             ("SERNO", "0000", "Serial number"), ("DATATYPE", "counts", "Data type"),
             ("IMSIZEX", columns, "# of pixels in the X direction for the image"),
             ("IMSIZEY", rows, "# of pixels in the Y direction for the image"),
             ("FILTWAV", f"{filter_nm:04d}", "nm"), ("FNAME", _dasc_name(frames, time, filter_nm), "Original filename")]
 
-
-# %% ../../nbs/38_simulate.files.ipynb #33ebb5b6
+# %% ../../nbs/38_simulate.files.ipynb #fb37597b
 def write_dasc_fits(
     frames: xr.Dataset,       # Frames, 16-bit signed, one band, with `wavelength_nm`
     folder,                   # Where to
@@ -161,7 +163,6 @@ def write_dasc_fits(
         paths.append(Path(folder) / _dasc_name(frames, time, filter_nm))
         with whole_file(paths[-1]) as path: picture.writeto(path, overwrite=True)
     return paths
-
 
 # %% ../../nbs/38_simulate.files.ipynb #afb350d1
 def write_azimuth_elevation(
@@ -201,13 +202,14 @@ def write_pictures(
             Image.fromarray(pixels).save(temporary, **options)
     return paths
 
-# %% ../../nbs/38_simulate.files.ipynb #924ca290
+# %% ../../nbs/38_simulate.files.ipynb #9876e6ed
 def save_truth(
     frames: xr.Dataset,  # Frames with `truth`
     path,                # Where to; netCDF
 ) -> Path:
     "Write `truth(time, y, x)` with the attributes that say what it means."
-    kept = {name: frames.attrs[name] for name in ("station", "camera", "seed", "truth_rayleigh", "height_km", "pixel_order")}
+    names = "station", "camera", "seed", "truth_rayleigh", "height_km", "pixel_order"
+    kept = {name: frames.attrs[name] for name in names}
     truth = xr.Dataset({"truth": frames.truth.astype("i1").assign_attrs(dtype="bool")}, attrs=kept)
     packing = {"zlib": True, "complevel": 9, "chunksizes": (min(60, frames.sizes["time"]), *frames.truth.shape[1:])}
     with whole_file(path) as temporary:
