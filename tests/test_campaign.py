@@ -15,7 +15,7 @@ from aurora_nb.readers.base import open_allsky
 from aurora_nb.simulate.activity import programme
 from aurora_nb.simulate.campaign import plan_campaign, read_nights, simulate_campaign
 from aurora_nb.simulate.camera import camera_preset
-from aurora_nb.simulate.layouts import SCHEMES, read_groups, read_mask
+from aurora_nb.simulate.layouts import CLASS_NAMES, read_groups, read_mask
 from aurora_nb.simulate.night import simulate_frames
 
 PLAN = dict(stations="gill", winter=2014, nights=3, hours=0.25, weather="clear", activity="active", seed=4)
@@ -68,7 +68,7 @@ def test_sets_come_back_through_the_readers(layout, station, camera, tmp_path):
         difference = np.abs(read.image.values[0].astype(float) - frame.image.values)
         assert difference.mean() < (6 if name.endswith(".jpg") else 1e-9)
         row = groups.set_index("file").loc[name]
-        assert [row[scheme] for scheme in SCHEMES] == [str(frame[scheme].values[()] or "") for scheme in SCHEMES]
+        assert [row[scheme] for scheme in CLASS_NAMES] == [str(frame[scheme].values[()] or "") for scheme in CLASS_NAMES]
         if layout == "jang_bogo":
             mask = read_mask(tmp_path / "masks" / name.split("/")[-1].replace(".jpg", ".png"))
             assert (mask == frame.truth.values).all()

@@ -13,8 +13,8 @@ from aurora_nb.frames import build_frames
 from aurora_nb.readers.base import open_allsky
 from aurora_nb.readers.pictures import read_picture
 from aurora_nb.simulate import layouts
-from aurora_nb.simulate.layouts import (LAYOUTS, SCHEMES, frame_groups, night_of, oath_picture, read_groups, read_mask,
-                                        turned, write_deep_png, write_labelled, write_oath)
+from aurora_nb.simulate.layouts import (CLASS_NAMES, LAYOUTS, frame_groups, night_of, oath_picture, read_groups,
+                                        read_mask, turned, write_deep_png, write_labelled, write_oath)
 from aurora_nb.simulate.night import simulate_night
 
 
@@ -22,7 +22,7 @@ def made(count=5, shape=(256, 256), dtype="u2", seed=0, station="gill", start="2
     rng = np.random.default_rng(seed)
     times = np.datetime64(start, "ns") + np.arange(count) * np.timedelta64(90, "s")
     frames = build_frames(rng.integers(0, 250, (count, *shape)).astype(dtype), times, station, seed=seed, simulated=True)
-    names = {scheme: ("time", rng.choice(["", *classes], count)) for scheme, classes in SCHEMES.items()}
+    names = {scheme: ("time", rng.choice(["", *classes], count)) for scheme, classes in CLASS_NAMES.items()}
     return frames.assign(names | {"truth": (("time", "y", "x"), rng.random((count, *shape[:2])) < 0.3)})
 
 
@@ -86,7 +86,7 @@ def test_all_frames_of_a_night_go_to_one_folder(tmp_path):
     assert (folders == 1).all() and len(folders) == 8
     assert {Path(file).parts[0] for file in groups.file} == {"TrainingImages", "TestImages"}
     numbers = [int(name.split("class_")[-1].split(".")[0]) for name in groups.file]
-    assert [SCHEMES["kiruna"][number] for number in numbers] == groups.kiruna.tolist()
+    assert [CLASS_NAMES["kiruna"][number] for number in numbers] == groups.kiruna.tolist()
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["gill", "jbs", "yrs", "pkr"]))
@@ -132,7 +132,7 @@ def layouts_camera():
 
 
 def numbered(count, seed=0):
-    return pd.DataFrame({"oath": np.random.default_rng(seed).choice(SCHEMES["oath"], count), "rotation": range(1, count + 1),
+    return pd.DataFrame({"oath": np.random.default_rng(seed).choice(CLASS_NAMES["oath"], count), "rotation": range(1, count + 1),
                          "station": "gill", "time": pd.date_range("2015-01-20", periods=count, freq="min")})
 
 
@@ -145,8 +145,8 @@ def test_oath_tables_are_laid_out_as_the_original(shared_data, tmp_path):
     pattern = re.compile(r"[01],[0-5],\d{5},(arc|diffuse|discrete|cloudy|moon|noaurora),\d+")
     assert all(pattern.fullmatch(line) for part in lines for line in part[19:])
     tables = [pd.read_csv(folder / "classifications.csv", skiprows=18) for folder in (ours, theirs)]
-    assert [dict(table.groupby("class6").picType.first()) for table in tables][0] == dict(enumerate(SCHEMES["oath"]))
-    assert dict(tables[1].groupby("class6").picType.first()) == dict(enumerate(SCHEMES["oath"]))
+    assert [dict(table.groupby("class6").picType.first()) for table in tables][0] == dict(enumerate(CLASS_NAMES["oath"]))
+    assert dict(tables[1].groupby("class6").picType.first()) == dict(enumerate(CLASS_NAMES["oath"]))
     assert all((table.class2 == (table.class6 > 2)).all() for table in tables)
 
 

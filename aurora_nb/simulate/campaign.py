@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WEATHERS', 'ACTIVITIES', 'SET_CAMERAS', 'dark_hours', 'plan_campaign', 'read_nights', 'simulate_campaign']
 
-# %% ../../nbs/39_simulate.campaign.ipynb #993bc94b
+# %% ../../nbs/39_simulate.campaign.ipynb #0ef8e6e8
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,18 +19,18 @@ from ..geometry.geomagnetic import magnetic_local_time, station_magnetic
 from ..processing.quality import sun_moon
 from .activity import programme
 from .camera import aged, camera_preset
-from .layouts import LAYOUTS, SCHEMES, read_groups, write_labelled
+from .layouts import CLASS_NAMES, LAYOUTS, read_groups, write_labelled
 from .night import night_times, simulate_frames
 from ..stations import find_station
 
-# %% ../../nbs/39_simulate.campaign.ipynb #02e4617b
+# %% ../../nbs/39_simulate.campaign.ipynb #af3ad46f
 def dark_hours(
     station,                              # Code, or a Station
-    date: str,                            # Day on whose evening the night begins, e.g. "2014-12-20"; of a dayside range, the day
+    date: str,                            # Day on whose evening the night begins; of a dayside range, the day
     max_sun_elevation_deg: float = -12.0,  # Darker than this
     local_time_range=None,                # (from, to) hours of magnetic local time; None is all the night
 ) -> tuple | None:
-    "First and last moment of the longest dark stretch of 24 hours around midnight or the range, to 5 minutes; None if none."
+    "First and last moment of the longest dark stretch of 24 hours around midnight or the range, to 5 minutes; or None."
     place, middle = find_station(station), 24.0
     if local_time_range: middle = local_time_range[0] + (local_time_range[1] - local_time_range[0]) % 24 / 2
     first = np.datetime64(date, "ns") + np.timedelta64(round((middle - 12 - place.longitude / 15) * 60), "m")
@@ -44,12 +44,13 @@ def dark_hours(
     first, after = max(edges.reshape(-1, 2).tolist(), key=lambda edge: edge[1] - edge[0])
     return times[first], times[min(after, len(times) - 1)]
 
-# %% ../../nbs/39_simulate.campaign.ipynb #52de6d57
+# %% ../../nbs/39_simulate.campaign.ipynb #d4451b10
 WEATHERS = {"clear": 5, "lamps": 1, "thin": 1, "changing": 1, "broken": 1, "overcast": 1, "snow": 0.5, "haze": 0.5}
 ACTIVITIES = {"quiet": 1, "moderate": 1, "active": 1}
 
 
 def _draw(rng, weights, count):
+    "So many names, drawn by their weights; a name alone is drawn every time."
     if isinstance(weights, str): weights = {weights: 1}
     names, shares = list(weights), np.array(list(weights.values()), float)
     if not (shares >= 0).all() or not shares.sum() > 0:
@@ -63,8 +64,15 @@ def _dates(stations, winter):
     first, last = (f"{winter}-04-01", f"{winter}-09-30") if south else (f"{winter}-10-01", f"{int(winter) + 1}-03-31")
     return pd.date_range(first, last)
 
+# %% ../../nbs/39_simulate.campaign.ipynb #2d3bc318
+def _planned_night(station, date, hours, local_time_range, late, seed):
+    "Station, start, duration and seed of one night, `late` (0 to 1) in the dark; None where it is never dark."
+    if (dark := dark_hours(station, f"{date:%Y-%m-%d}", local_time_range=local_time_range)) is None: return None
+    length = min(pd.Timedelta(hours=hours), pd.Timedelta(dark[1] - dark[0])).floor("5min")
+    start = pd.Timestamp(dark[0] + (dark[1] - dark[0] - length.to_timedelta64()) * late).floor("min")
+    return find_station(station).station, start, length, zlib.crc32(f"{seed} {station} {date:%Y-%m-%d}".encode())
 
-# %% ../../nbs/39_simulate.campaign.ipynb #75560d6a
+# %% ../../nbs/39_simulate.campaign.ipynb #11690447
 def plan_campaign(
     stations: Sequence[str] = ("gill",),     # Codes; a night is at one of them
     winter: int = 2014,                      # Year in which it begins; southern winters lie within the year
@@ -82,31 +90,28 @@ def plan_campaign(
     drawn = zip(*(_draw(rng, what, len(dates)) for what in (dict.fromkeys(stations, 1), weather, activity)))
     for date, (station, sky, active), late in zip(dates[order], drawn, rng.uniform(size=len(dates))):
         if len(rows) == nights: break
-        if (dark := dark_hours(station, f"{date:%Y-%m-%d}", local_time_range=local_time_range)) is None: continue
-        length = min(pd.Timedelta(hours=hours), pd.Timedelta(dark[1] - dark[0])).floor("5min")
-        start = pd.Timestamp(dark[0] + (dark[1] - dark[0] - length.to_timedelta64()) * late).floor("min")
-        rows.append((date, find_station(station).station, start, length, sky, active,
-                     zlib.crc32(f"{seed} {station} {date:%Y-%m-%d}".encode())))
+        if (made := _planned_night(station, date, hours, local_time_range, late, seed)) is None: continue
+        rows.append((date, *made[:3], sky, active, made[3]))
     if len(rows) < nights:
-        raise AuroraError(f"found {len(rows)} dark nights in winter {winter} at {', '.join(stations)}, expected {nights}. "
-                          "Ask for fewer, or for more stations or another winter.")
+        raise AuroraError(f"found {len(rows)} dark nights in winter {winter} at {', '.join(stations)}, "
+                          f"expected {nights}. Ask for fewer, or for more stations or another winter.")
     names = ["night", "station", "start", "duration", "weather", "activity", "seed"]
     return pd.DataFrame(rows, columns=names).set_index("night").sort_index()
 
-# %% ../../nbs/39_simulate.campaign.ipynb #34167b28
+# %% ../../nbs/39_simulate.campaign.ipynb #b81ee8fd
 SET_CAMERAS = {"oath": "themis", "kiruna": "kiruna", "yellow_river": "yellow_river", "jang_bogo": "jang_bogo"}
 
 
 def _wanted(frames, layout, most_per_class, seed):
     "The frames that have a class in the layout's scheme, at most so many of each."
-    if layout not in SCHEMES: return frames  # masks need no class
+    if layout not in CLASS_NAMES: return frames  # masks need no class
     kinds = pd.Series([name or "" for name in frames[layout].values])
     kept = kinds[kinds != ""]
     if most_per_class is not None:
         kept = kept.sample(frac=1, random_state=seed).groupby(kept).head(most_per_class)
     return frames.isel(time=np.sort(kept.index.to_numpy()))
 
-
+# %% ../../nbs/39_simulate.campaign.ipynb #1a6744bd
 def _blocks(night, layout, camera, cadence, often):
     "Frames of one row of the plan, in blocks that fit in memory."
     length = f"{night.duration / pd.Timedelta('1s'):.0f}s"
@@ -115,7 +120,7 @@ def _blocks(night, layout, camera, cadence, often):
     return simulate_frames(night.station, times, forms=forms, camera=camera, seed=night.seed, weather=night.weather,
                            truths=("classes",))
 
-# %% ../../nbs/39_simulate.campaign.ipynb #f0893f27
+# %% ../../nbs/39_simulate.campaign.ipynb #0b8f8708
 def read_nights(
     folder,  # Of a campaign
 ) -> pd.DataFrame:
@@ -132,11 +137,18 @@ def _unfinished(plan, done, options, folder):
     for night, row in done.iterrows():
         same = night in made.index and all(str(row[name]) == str(made.loc[night, name]) for name in made.columns)
         if not same:
-            raise AuroraError(f"{folder}: found night {night:%Y-%m-%d} of another campaign in nights.csv, expected the same "
-                              "plan and options. Choose another folder, or take the plan that it was begun with.")
+            raise AuroraError(f"{folder}: found night {night:%Y-%m-%d} of another campaign in nights.csv, expected the "
+                              "same plan and options. Choose another folder, or take the plan that it was begun with.")
     return made.loc[[night for night in made.index if night not in done.index]]
 
-# %% ../../nbs/39_simulate.campaign.ipynb #af6f2341
+# %% ../../nbs/39_simulate.campaign.ipynb #96f1ba00
+def _labelled_night(night, layout, camera, cadence, often, most_per_class):
+    "The frames of one row of the plan that go into the set."
+    blocks = _blocks(night, layout, camera, cadence, often)
+    frames = xr.concat([_wanted(block, layout, None, 0) for block in blocks], "time", combine_attrs="override")
+    return _wanted(frames, layout, most_per_class, night.seed)
+
+# %% ../../nbs/39_simulate.campaign.ipynb #82a1b4b7
 def simulate_campaign(
     plan: pd.DataFrame,              # From `plan_campaign`
     folder,                          # Of the set; one that was begun is gone on with
@@ -155,9 +167,7 @@ def simulate_campaign(
                    most_per_class=most_per_class or "")
     camera, done = aged(camera, age_years), read_nights(folder)
     for night in progress(list(_unfinished(plan, done, options, folder).itertuples()), "nights"):
-        frames = xr.concat([_wanted(block, layout, None, 0) for block in _blocks(night, layout, camera, cadence, often)],
-                           "time", combine_attrs="override")
-        frames = _wanted(frames, layout, most_per_class, night.seed)
+        frames = _labelled_night(night, layout, camera, cadence, often, most_per_class)
         columns = dict(night=f"{night.station}_{night.Index:%Y%m%d}", weather=night.weather, activity=night.activity)
         if frames.sizes["time"]: write_labelled(frames, folder, layout, **columns)
         row = plan.loc[[night.Index]].assign(**options, frames=frames.sizes["time"])
