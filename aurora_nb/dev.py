@@ -96,7 +96,7 @@ def version_faults(
              "requires-python in pyproject.toml": (pyproject["requires-python"], f">={settings['min_python']}")}
     return [f"{what} is {found}, settings.ini says {said}" for what, (found, said) in pairs.items() if found != said]
 
-# %% ../nbs/95_dev.ipynb #43df8e1d
+# %% ../nbs/95_dev.ipynb #21245b71
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|tmp|work|Users)/[\w.-]+")
 
 
@@ -113,10 +113,11 @@ def notebook_faults(
               f"{len(text.encode())} bytes, at most {max_bytes}": len(text.encode()) > max_bytes,
               "no H1 with a '> ' line in the first cell": not re.match(r"# .+\n+> .+", first),
               "a star import": re.search(r"^from (?!aurora_nb\.all\b).+ import \*", _sources(notebook), re.M),
+              "a saved progress bar or warning on stderr": re.search(r'"name": "stderr"', text),
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
 
-# %% ../nbs/95_dev.ipynb #69916a47
+# %% ../nbs/95_dev.ipynb #2e677bc5
 def _small_png(png, colors, widest):
     "The picture, narrower and with a palette, or as it was where that is smaller."
     import base64
@@ -137,10 +138,11 @@ def shrink_pictures(
     colors: int = 128,   # Of the palette, at most 256
     widest: int = 900,   # Pixels; wider pictures are made narrower
 ):
-    "Give the saved pictures of a notebook a palette, so that it stays under the size that `notebook_faults` allows."
+    "Make saved outputs such as `notebook_faults` allows: pictures small and with a palette, nothing on stderr."
     notebook = Path(notebook)
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
+        if "outputs" in cell: cell["outputs"] = [each for each in cell["outputs"] if each.get("name") != "stderr"]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data: data["image/png"] = _small_png(data["image/png"], colors, widest)
