@@ -142,3 +142,11 @@ def test_texture_is_like_that_of_real_clouds(shared_data):
         made.append(slope(light, (128, 128), 104))
     print("real", np.round(real, 2), "simulated", np.round(made, 2))
     assert min(real) - 0.7 < np.median(made) < max(real) + 0.7
+
+
+def test_dusty_air_brightens_the_sky_around_the_moon_of_a_night():
+    from aurora_nb.simulate.night import simulate_night
+
+    clear, dusty = (simulate_night("gill", "2014-03-15T04:00", "1min", "1min", forms=[], camera="compact",
+                                   weather=Weather(aureole=level)).image.values.astype(int) for level in (1.0, 4.0))
+    assert (dusty >= clear).all() and (dusty - clear).max() > 1000 and (dusty == clear).mean() > 0.5
