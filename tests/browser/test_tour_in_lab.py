@@ -15,7 +15,7 @@ def test_tour_runs_and_its_explorer_answers(lab, tmp_path):
     page.run_all()
     explorer = page.page.locator(".aurora-explorer")
     explorer.scroll_into_view_if_needed()
-    assert "2015-01-21 01:00:00 UTC" in explorer.inner_text()
+    assert "2015-01-22 01:00:00 UTC" in explorer.inner_text()
     explorer.locator(".noUi-handle").first.press("ArrowRight")
     page.page.wait_for_function("document.querySelector('.aurora-explorer').innerText.includes('01:01:00 UTC')")
     assert page.kernel("explorer.state.index") == 1
