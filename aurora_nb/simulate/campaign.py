@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['WEATHERS', 'ACTIVITIES', 'SET_CAMERAS', 'dark_hours', 'plan_campaign', 'read_nights', 'simulate_campaign']
 
-# %% ../../nbs/39_simulate.campaign.ipynb #0ef8e6e8
+# %% ../../nbs/39_simulate.campaign.ipynb #b4af2fe7
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +112,17 @@ def _wanted(frames, layout, most_per_class, seed):
         kept = kept.sample(frac=1, random_state=seed).groupby(kept).head(most_per_class)
     return frames.isel(time=np.sort(kept.index.to_numpy()))
 
-# %% ../../nbs/39_simulate.campaign.ipynb #1a6744bd
-def _blocks(night, layout, camera, cadence, often):
+# %% ../../nbs/39_simulate.campaign.ipynb #829e660d
+def _called(function):
+    "Name of a function and of what is set in it, for the record."
+    if not isinstance(function, partial): return function.__name__
+    return f"{function.func.__name__} {' '.join(f'{name}={value}' for name, value in function.keywords.items())}"
+
+
+def _blocks(night, layout, camera, cadence, drawn):
     "Frames of one row of the plan, in blocks that fit in memory."
     length = f"{night.duration / pd.Timedelta('1s'):.0f}s"
-    forms = programme(night.station, night.start, length, night.activity, night.seed, often)
+    forms = drawn(night.station, night.start, length, night.activity, night.seed)
     times = night_times(night.start, length, cadence)
     return simulate_frames(night.station, times, forms=forms, camera=camera, seed=night.seed, weather=night.weather,
                            truths=("classes",))
@@ -141,14 +148,14 @@ def _unfinished(plan, done, options, folder):
                               "same plan and options. Choose another folder, or take the plan that it was begun with.")
     return made.loc[[night for night in made.index if night not in done.index]]
 
-# %% ../../nbs/39_simulate.campaign.ipynb #96f1ba00
-def _labelled_night(night, layout, camera, cadence, often, most_per_class):
+# %% ../../nbs/39_simulate.campaign.ipynb #086e70c0
+def _labelled_night(night, layout, camera, cadence, drawn, most_per_class):
     "The frames of one row of the plan that go into the set."
-    blocks = _blocks(night, layout, camera, cadence, often)
+    blocks = _blocks(night, layout, camera, cadence, drawn)
     frames = xr.concat([_wanted(block, layout, None, 0) for block in blocks], "time", combine_attrs="override")
     return _wanted(frames, layout, most_per_class, night.seed)
 
-# %% ../../nbs/39_simulate.campaign.ipynb #82a1b4b7
+# %% ../../nbs/39_simulate.campaign.ipynb #0379e44d
 def simulate_campaign(
     plan: pd.DataFrame,              # From `plan_campaign`
     folder,                          # Of the set; one that was begun is gone on with
@@ -158,16 +165,17 @@ def simulate_campaign(
     age_years: float = 0.0,          # Of the camera: less light, more hot pixels and dirt
     often=1.0,                       # Times more events: of all, or by name of the form or "rare", as of `programme`
     most_per_class: int | None = None,  # Frames of a class from one night, at most
+    programme: Callable = programme,  # What draws the forms of a night: `programme`, `turns`, or one like them
 ) -> pd.DataFrame:
     "Write the set night by night; returns its `groups.csv`: file, station, time, night, seed and the classes."
     if layout not in LAYOUTS: raise AuroraError(f"no layout {layout!r}; known: {', '.join(LAYOUTS)}")
     camera, folder = camera_preset(camera or SET_CAMERAS[layout]), Path(folder)
     name = f"{camera.name} {camera.lens.shape[1]}x{camera.lens.shape[0]}"
     options = dict(layout=layout, camera=name, cadence=cadence, age_years=age_years, often=str(often),
-                   most_per_class=most_per_class or "")
+                   most_per_class=most_per_class or "", programme=_called(programme))
     camera, done = aged(camera, age_years), read_nights(folder)
     for night in progress(list(_unfinished(plan, done, options, folder).itertuples()), "nights"):
-        frames = _labelled_night(night, layout, camera, cadence, often, most_per_class)
+        frames = _labelled_night(night, layout, camera, cadence, partial(programme, often=often), most_per_class)
         columns = dict(night=f"{night.station}_{night.Index:%Y%m%d}", weather=night.weather, activity=night.activity)
         if frames.sizes["time"]: write_labelled(frames, folder, layout, **columns)
         row = plan.loc[[night.Index]].assign(**options, frames=frames.sizes["time"])
