@@ -1,0 +1,102 @@
+"""Real frames labelled by eye: their table, their pixels, and where the sky is in each camera's picture.
+
+real_labels.csv was written before any model had seen the frames. What stands in it is what one person saw on stretched
+contact sheets and, where in doubt, enlarged: `aurora` and `form` (arc, diffuse, discrete, none) of the whole sky down to the
+rim, `sky`, the OATH class that one would give (`oath`; `oath_published` is that of the set, which was known when looking),
+and a reason that can be checked. `aurora_doubt` belongs to `aurora`, `doubt` to `form` and `oath`. Frames with aurora under
+cloud may carry the OATH class cloudy. The 20 and 21 movie frames are evenly spaced; neither movie has a frame without aurora.
+Not labelled because nothing can be told by eye: TREx blueline, the 32 x 32 thumbnails, test_load_image_themis.npy (frame 0
+of the npz). Discs were fitted by eye to the rim of the sky, good to about 2 % of the radius.
+"""
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import pandas as pd
+
+from aurora_nb.readers.base import open_allsky
+from aurora_nb.readers.pictures import read_picture
+
+LABELS = Path(__file__).with_name("real_labels.csv")
+OATH_AURORA = ("arc", "diffuse", "discrete")
+OATH_CLASSES = (*OATH_AURORA, "cloudy", "moon", "noaurora")
+INNER = 0.85  # OATH's pictures end at this part of the disc's radius
+
+
+class Disc(NamedTuple):
+    "The sky in a picture: pixel of its centre and radius of its rim, pixels."
+    row: float
+    column: float
+    radius: float
+
+
+DISCS = {"oath/*": Disc(127.5, 127.5, 108 / INNER), "kho_color/*.jpg": Disc(237, 358, 225),
+         "kho_color/*.mp4": Disc(130, 166, 100), "asilib_themis/*fsmi*.mp4": Disc(252, 340, 164),
+         "asilib_themis/*themis.np?": Disc(128, 124, 122), "asilib_themis/*rego*": Disc(259, 250, 216),
+         "themis_pgm/*": Disc(131, 131, 122), "themis_cdf/*": Disc(129, 129, 121), "dasc_fits/*": Disc(249, 241, 225),
+         "trex_pgm/*rgb*": Disc(240, 274, 262), "trex_pgm/*nir*": Disc(125, 124, 100), "rainbow_pgm/*": Disc(128, 131, 124)}
+
+
+def real_labels() -> pd.DataFrame:
+    "The table, a row for each frame; `frame` is -1 for files with one picture only."
+    table = pd.read_csv(LABELS, dtype=str, keep_default_na=False)
+    return table.assign(frame=table.frame.replace("", "-1").astype(int), time=pd.to_datetime(table.time))
+
+
+def disc_of(file: str) -> Disc:
+    "Where the sky is in the pictures of this file, a path relative to the folder of data."
+    return next(disc for pattern, disc in DISCS.items() if fnmatch(file, pattern))
+
+
+@lru_cache(8)
+def _labelled_frames(path):
+    "Labelled frames of a file, by number."
+    if path.suffix == ".npz": return dict(enumerate(np.load(path)["images"].astype(np.uint16)))
+    if path.suffix == ".npy": return {-1: np.load(path)}
+    if path.parent.name == "oath": return {-1: read_picture(path)[0][..., 1]}  # only green is filled
+    table = real_labels()
+    wanted = table.frame[table.file == "/".join(path.parts[-2:])].tolist()
+    if path.suffix == ".mp4": return dict(_movie_frames(path, set(wanted)))
+    pixels = open_allsky(path).image.isel(time=[max(each, 0) for each in wanted]).values
+    return dict(zip(wanted, pixels))
+
+
+def _movie_frames(path, wanted):
+    "Number and picture of some frames of a movie, in one pass: no other frame is turned into a picture."
+    with av.open(str(path)) as movie:
+        movie.streams.video[0].thread_type = "AUTO"
+        for number, frame in enumerate(movie.decode(video=0)):
+            if number not in wanted: continue
+            yield number, frame.to_ndarray(format="gray" if "fsmi" in path.name else "rgb24")
+
+
+def real_image(
+    folder: Path,    # Folder of real data
+    file: str,       # Relative to it
+    frame: int = -1,  # Number of the frame in the file; -1 where it holds one picture
+) -> tuple[np.ndarray, Disc]:
+    "The picture (y, x) or (y, x, band) in the camera's own numbers, and where the sky is in it."
+    image = _labelled_frames(folder / file)[frame]
+    if "rainbow" in file:  # two columns to a row's height; rows alternate in colour
+        image = image.reshape(len(image), -1, 2).mean(-1)
+        image = ((image + np.roll(image, 1, 0)) / 2).astype(np.uint16)
+    return image, disc_of(file)
+
+
+def sky_square(
+    image: np.ndarray,   # Picture (y, x) or (y, x, band)
+    disc: Disc,          # Where its sky is
+    inner: float = 1.0,  # Part of the radius to keep: 1 to the rim, INNER as OATH has it
+) -> np.ndarray:
+    "The square about the sky's disc, its centre in the middle; black outside the disc and beyond the picture."
+    radius = disc.radius * inner
+    half = int(np.ceil(radius))
+    image = np.pad(image, [(half, half)] * 2 + [(0, 0)] * (image.ndim - 2))
+    row, column = round(disc.row) + half, round(disc.column) + half
+    square = image[row - half:row + half + 1, column - half:column + half + 1]
+    y, x = np.mgrid[-half:half + 1, -half:half + 1]
+    inside = np.hypot(y + round(disc.row) - disc.row, x + round(disc.column) - disc.column) <= radius
+    return square * (inside[..., None] if image.ndim == 3 else inside).astype(image.dtype)

@@ -1,0 +1,43 @@
+"Real frames labelled by eye: the table is whole, and what a model without a real label in training makes of them."
+import numpy as np
+from real_frames import DISCS, INNER, OATH_AURORA, OATH_CLASSES, disc_of, real_image, real_labels, sky_square
+
+
+def test_labels_are_whole():
+    table = real_labels()
+    assert not table.duplicated(["file", "frame"]).any() and len(table) >= 80
+    known = {"aurora": {"yes", "no"}, "aurora_doubt": {"sure", "doubtful"}, "doubt": {"sure", "doubtful"},
+             "form": {*OATH_AURORA, "none"}, "sky": {"clear", "cloudy", "moon", "twilight", "dark"},
+             "oath": set(OATH_CLASSES), "oath_published": {*OATH_CLASSES, ""}}
+    for column, allowed in known.items(): assert set(table[column]) <= allowed, column
+    assert (table.reason.str.len() > 20).all()
+    assert ((table.form == "none") == (table.aurora == "no")).all()
+    auroral = table.oath.isin(OATH_AURORA)
+    assert (table.oath == table.form)[auroral].all()
+    assert ((table.aurora == "no") | auroral | (table.doubt == "doubtful")).all()  # aurora under cloud is in doubt
+    assert {pattern for pattern in DISCS} >= {"oath/*"} and table.file.map(disc_of).notna().all()
+
+
+def test_labels_fit_the_files(shared_data):
+    table = real_labels()
+    missing = [file for file in table.file.unique() if not (shared_data / file).is_file()]
+    assert not missing
+    oath = table[table.file.str.startswith("oath/")]
+    assert sorted(oath.file.str[5:]) == sorted(path.name for path in (shared_data / "oath").glob("*.png"))
+    pictures = {f"kho_color/{path.name}" for path in (shared_data / "kho_color").glob("*.jpg")}
+    assert set(table.file) >= pictures and len(pictures) == 16
+    published = (shared_data / "oath/labels_of_the_10_images.csv").read_text().splitlines()[1:]
+    told = {line.split(",")[2]: line.split(",")[3] for line in published}
+    assert dict(zip(oath.file.str[5:10], oath.oath_published)) == told
+
+
+def test_frames_show_sky_inside_their_discs(shared_data):
+    for row in real_labels().itertuples():
+        image, disc = real_image(shared_data, row.file, row.frame)
+        assert image.dtype in (np.uint8, np.uint16, np.int16) and image.ndim in (2, 3), row.file
+        square = sky_square(image, disc, INNER)
+        assert square.shape[0] == square.shape[1] and square.shape[0] > 160, row.file
+        y, x = np.indices(square.shape[:2]) - len(square) // 2
+        beyond = np.hypot(y, x) > disc.radius * INNER + 1
+        assert square[beyond].max() == 0
+        if row.sky != "dark": assert np.median(square[~beyond]) > image.min(), row.file
