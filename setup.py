@@ -26,7 +26,7 @@ setup(
     ],
     packages=find_namespace_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
     include_package_data=True,
-    package_data={settings["lib_path"]: ["data/*"]},
+    package_data={settings["lib_path"]: ["data/*", "data/models/*"]},
     install_requires=settings["requirements"].split(),
     extras_require={"dev": settings["dev_requirements"].split()},
     python_requires=">=" + settings["min_python"],
@@ -41,6 +41,9 @@ setup(
             "dasc_fits = aurora_nb.readers.dasc:DascFits",
             "pictures = aurora_nb.readers.pictures:Pictures",
             "movies = aurora_nb.readers.movies:Movies",
+        ],
+        "aurora_nb.networks": [
+            "spatial_margin = aurora_nb.families.spatial_margin:build_spatial_margin",
         ],
     },
 )
