@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPS', 'times_of', 'stations_of', 'words', 'by_class_folders', 'frame_order', 'group_of']
 
-# %% ../../nbs/50f_learn.groups.ipynb #f3e66752
+# %% ../../nbs/50f_learn.groups.ipynb #e168df2a
 from pathlib import PurePath
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..core import AuroraError
 from ..simulate.layouts import night_of
-from ..stations import station_table
+from ..stations import Station, find_station, station_table
 
 # %% ../../nbs/50f_learn.groups.ipynb #79a3a508
 def times_of(
@@ -39,16 +39,16 @@ def words(
     values = pd.Series(np.asarray(values))
     return values.astype(str).where(values.notna(), "").to_numpy(object)
 
-# %% ../../nbs/50f_learn.groups.ipynb #e880a469
+# %% ../../nbs/50f_learn.groups.ipynb #eccb13d1
 def by_class_folders(
     table: pd.DataFrame,   # Labelled table
     label: str = "label",  # Column of the classes
 ) -> bool:
-    "Whether the files stand class by class: the label changes, and never within a folder."
+    "Whether the rows stand folder by folder, and the classes with them: each folder has one label, and they differ."
     if "file" not in table or label not in table: return False
-    folders = pd.Series([PurePath(file).parent for file in words(table["file"])])
-    kinds = pd.Series(words(table[label]))
-    return bool(kinds.nunique() > 1 and (kinds.groupby(folders).nunique() == 1).all())
+    folders = pd.Series([str(PurePath(file).parent) for file in words(table["file"])])
+    kinds, pieces = pd.Series(words(table[label])), int((folders != folders.shift()).sum())
+    return bool(kinds.nunique() > 1 and pieces == folders.nunique() and (kinds.groupby(folders).nunique() == 1).all())
 
 
 def frame_order(
@@ -63,31 +63,30 @@ def frame_order(
     place[np.lexsort((times, stations_of(table)))] = np.arange(len(table))
     return place
 
-# %% ../../nbs/50f_learn.groups.ipynb #c5ca97a0
+# %% ../../nbs/50f_learn.groups.ipynb #ccc8a8a7
 def _by_station(table, name_rows):
-    "Names made from the times of each station; an empty word where time or station is unknown."
+    "Names made from the times of each station; an empty word where the time is unknown."
     times, stations = times_of(table), stations_of(table)
     names = np.full(len(table), "", object)
-    for station in sorted(set(stations) - {""}):
+    for station in sorted(set(stations)):
         rows = np.flatnonzero((stations == station) & times.notna())
         if len(rows): names[rows] = name_rows(times[rows], station)
     return names
 
 
 def _place(station):
-    "Row of the table of stations."
-    if station in station_table().index: return station_table().loc[station]
+    "The station; Greenwich under an empty name where none is known."
+    if not station: return Station("", 51.5, 0.0)
+    if station in station_table().index: return find_station(station)
     raise AuroraError(f"no station {station!r} in the table of stations, so its local noon is unknown. "
                       "Add the columns night or winter to the table.")
 
 
 def _nights(table, amount):
-    given = words(table["night"]) if "night" in table else np.full(len(table), "", object)
-    if (given != "").all(): return given
-    made = _by_station(table.assign(night=given)[given == ""], lambda times, station:
-                       night_of(times, _place(station).name))
-    given[given == ""] = made
-    return given
+    names = words(table["night"]) if "night" in table else np.full(len(table), "", object)
+    rest = table[names == ""].drop(columns="night", errors="ignore")
+    names[names == ""] = _by_station(rest, lambda times, station: night_of(times, _place(station)))
+    return names
 
 # %% ../../nbs/50f_learn.groups.ipynb #c19ab2e4
 def _days(table, amount):
