@@ -6,7 +6,7 @@
 __all__ = ['PIECE', 'work_ahead', 'Piece', 'flaw_of', 'prepare_piece', 'judge_pictures', 'labels_table', 'predict_frames',
            'predict_files']
 
-# %% ../../nbs/56_learn.predict.ipynb #87161687
+# %% ../../nbs/56_learn.predict.ipynb #d464472a
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import aurora_nb.learn  # makes torchvision fit torch
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 
 from ..core import AuroraError, FileProblem, progress, worker_count
 from ..frames import validate_frames
