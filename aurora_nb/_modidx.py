@@ -1051,6 +1051,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'aurora_nb/learn/tables.py'),
                                         'aurora_nb.learn.tables.Problems.tell': ( 'learn.tables.html#problems.tell',
                                                                                   'aurora_nb/learn/tables.py'),
+                                        'aurora_nb.learn.tables._bitmap': ('learn.tables.html#_bitmap', 'aurora_nb/learn/tables.py'),
                                         'aurora_nb.learn.tables._in_order': ('learn.tables.html#_in_order', 'aurora_nb/learn/tables.py'),
                                         'aurora_nb.learn.tables.check_images': ( 'learn.tables.html#check_images',
                                                                                  'aurora_nb/learn/tables.py'),
