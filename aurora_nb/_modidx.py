@@ -666,6 +666,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'aurora_nb.learn.discs._through': ('learn.discs.html#_through', 'aurora_nb/learn/discs.py'),
                                        'aurora_nb.learn.discs.as_disc': ('learn.discs.html#as_disc', 'aurora_nb/learn/discs.py'),
                                        'aurora_nb.learn.discs.find_disc': ('learn.discs.html#find_disc', 'aurora_nb/learn/discs.py'),
+                                       'aurora_nb.learn.discs.skymap_disc': ('learn.discs.html#skymap_disc', 'aurora_nb/learn/discs.py'),
                                        'aurora_nb.learn.discs.usual_disc': ('learn.discs.html#usual_disc', 'aurora_nb/learn/discs.py')},
             'aurora_nb.learn.download': { 'aurora_nb.learn.download._read_sources': ( 'learn.download.html#_read_sources',
                                                                                       'aurora_nb/learn/download.py'),
