@@ -6,7 +6,8 @@
 __all__ = ['PRESETS', 'sky_polar', 'inside_disc', 'turn_and_shift', 'paste_stars', 'paste_moon', 'paste_clouds', 'hide_horizon',
            'add_noise', 'SkyAugment', 'augment_for']
 
-# %% ../../nbs/52_learn.augment.ipynb #a934489b
+# %% ../../nbs/52_learn.augment.ipynb #b07f3357
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import torch
@@ -139,120 +140,131 @@ def add_noise(
     spread = (0.25 + 0.75 * pictures.clamp(0, 1)).sqrt() * _each(level.to(pictures.device, pictures.dtype))
     return (pictures + chance * spread).clamp(0, 1) * inside_disc(pictures)
 
-# %% ../../nbs/52_learn.augment.ipynb #dd433752
-class SkyAugment(torch.nn.Module):
+# %% ../../nbs/52_learn.augment.ipynb #8d34fc1a
+@dataclass(eq=False)
+class SkyAugment:
     "Changes a batch of pictures (n, band, size, size), 0 to 1, as skies, weather and cameras do; each differently."
-    def __init__(self,
-        rotation_deg: float = 180.0,  # Turn about the zenith, at most so far either way
-        shift: float = 0.02,          # In either direction, at most this share of a side
-        gain: float = 0.15,           # Brighter by at most this share, or dimmer by the same factor
-        noise: float = 0.03,          # Greatest standard deviation where the brightness is 1
-        horizon: float = 0.08,        # Hidden rim, typically at most this share of the disc's radius
-        stars: int = 12,              # At most so many
-        star_light: float = 0.6,      # Brightest star, relative to the brightest pixel of the picture
-        moon: float = 0.2,            # Greatest share of all light that is the Moon's
-        clouds: float = 0.35,         # Greatest share of the light that a cloud takes away
-        flip: bool = False,           # Mirror half of the pictures: another sky, see above
-        chance: float = 0.3,          # Share of the pictures that get each of horizon, stars, Moon, clouds
-        seed: int | None = None,      # Of all chance; None: that of torch.manual_seed
-        edge_deg: float = 76.5,       # Zenith angle at the edge of the disc
-    ):
-        super().__init__()
-        self.settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    rotation_deg: float = 180.0  # Turn about the zenith, at most so far either way
+    shift: float = 0.02          # In either direction, at most this share of a side
+    gain: float = 0.15           # Brighter by at most this share, or dimmer by the same factor
+    noise: float = 0.03          # Greatest standard deviation where the brightness is 1
+    horizon: float = 0.08        # Hidden rim, typically at most this share of the disc's radius
+    stars: int = 12              # At most so many
+    star_light: float = 0.6      # Brightest star, relative to the brightest pixel of the picture
+    moon: float = 0.2            # Greatest share of all light that is the Moon's
+    clouds: float = 0.35         # Greatest share of the light that a cloud takes away
+    flip: bool = False           # Mirror half of the pictures: another sky, see above
+    chance: float = 0.3          # Share of the pictures that get each of horizon, stars, Moon, clouds
+    seed: int | None = None      # Of all chance; None: that of torch.manual_seed
+    edge_deg: float = 76.5       # Zenith angle at the edge of the disc
+
+    def __post_init__(self):
         for name, value in self.settings.items():
             if name != "seed" and not 0 <= value <= _MOST.get(name, float("inf")):
                 raise AuroraError(f"{name}: found {value}, expected 0 to {_MOST.get(name, 'any number above')}")
-        self.restart(seed)
+        self.restart(self.seed)
+
+    def __call__(self,
+        pictures: torch.Tensor,  # (n, band, size, size), 0 to 1, on any device
+    ) -> torch.Tensor:
+        "The same pictures under other circumstances, 0 to 1, black outside the disc."
+        return _augmented(self, pictures)
+
+    @property
+    def settings(self) -> dict:
+        "All parameters, as words and numbers."
+        return asdict(self)
 
     def restart(self,
         seed: int | None = None,  # None: chance is torch's own
     ):
         "Begin the chance anew; the same batches then change in the same way."
-        self.generator, self.noise_generator, self.seed = None, None, seed
-        if seed is not None: self.generator = torch.Generator().manual_seed(seed)
+        self.seed, self._noise = seed, None
+        self._chance = None if seed is None else torch.Generator().manual_seed(seed)
 
-    def __getstate__(self):  # a generator cannot be stored
-        return self.__dict__ | {"generator": None, "noise_generator": None}
+    def __getstate__(self): return self.__dict__ | {"_chance": None, "_noise": None}  # a generator cannot be stored
 
-    def extra_repr(self) -> str: return ", ".join(f"{name}={value}" for name, value in self.settings.items())
-
-    def draw(self, *shape, low=0.0, high=1.0):
-        "Even chances between `low` and `high`; drawn on the processor, so that they are the same for every device."
-        return low + (high - low) * torch.rand(shape, generator=self.generator)
-
-    def normal(self, *shape): return torch.randn(shape, generator=self.generator)
-
-    def some(self, count): return (self.draw(count) < self.settings["chance"]).float()
-
-    @torch.no_grad()
-    def forward(self,
-        pictures: torch.Tensor,  # (n, band, size, size), 0 to 1, on any device
-    ) -> torch.Tensor:
-        "The same pictures under other circumstances, 0 to 1, black outside the disc."
-        disc, changed = inside_disc(pictures), pictures
-        for effect in (_turned, _starred, _moonlit, _clouded, _gained, _hidden, _noised):
-            changed = effect(self, changed, self.settings)
-        return pictures if changed is pictures else changed.clamp(0, 1) * disc
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.restart(self.seed)
 
 
 _MOST = {"shift": 0.5, "horizon": 1, "moon": 0.95, "clouds": 1, "chance": 1, "flip": 1, "rotation_deg": 360}
 
-# %% ../../nbs/52_learn.augment.ipynb #6188f44f
-def _turned(self, pictures, s):
-    if not (s["rotation_deg"] or s["shift"] or s["flip"]): return pictures
-    count, far, turn = len(pictures), s["shift"], s["rotation_deg"]
-    return turn_and_shift(pictures, self.draw(count, low=-turn, high=turn), self.draw(count, low=-far, high=far),
-                          self.draw(count, low=-far, high=far), self.draw(count) < 0.5 if s["flip"] else None)
+# %% ../../nbs/52_learn.augment.ipynb #b1696e1e
+def _even(augment, *shape, low=0.0, high=1.0):
+    "Even chances between `low` and `high`."
+    return low + (high - low) * torch.rand(shape, generator=augment._chance)
 
 
-def _places(self, size, *shape):
+@torch.no_grad()
+def _augmented(augment, pictures):
+    "One effect after the other."
+    disc, changed, s = inside_disc(pictures), pictures, augment
+    if not any(getattr(s, name) for names in _EFFECTS.values() for name in names): return pictures
+    for effect, names in _EFFECTS.items():
+        if not any(getattr(s, name) for name in names): continue
+        if effect not in _PASTED: changed = effect(s, changed)
+        elif len(rows := torch.nonzero(_even(s, len(changed)) < s.chance)[:, 0].to(changed.device)):
+            changed = changed.index_copy(0, rows, effect(s, changed[rows]))
+    return changed.clamp(0, 1) * disc
+
+# %% ../../nbs/52_learn.augment.ipynb #f543a997
+def _normal(augment, *shape): return torch.randn(shape, generator=augment._chance)
+
+
+def _turned(s, pictures):
+    count, far, turn = len(pictures), s.shift, s.rotation_deg
+    return turn_and_shift(pictures, _even(s, count, low=-turn, high=turn), _even(s, count, low=-far, high=far),
+                          _even(s, count, low=-far, high=far), _even(s, count) < 0.5 if s.flip else None)
+
+
+def _places(s, size, *shape):
     "Rows and columns of places in the disc."
-    away, turn = self.draw(*shape).sqrt() * (size / 2), self.draw(*shape, high=2 * torch.pi)
+    away, turn = _even(s, *shape).sqrt() * (size / 2), _even(s, *shape, high=2 * torch.pi)
     return (size - 1) / 2 + away * turn.sin(), (size - 1) / 2 + away * turn.cos()
 
 
-def _starred(self, pictures, s):
-    if not s["stars"]: return pictures
-    shape, size = (len(pictures), int(s["stars"])), pictures.shape[-1]
-    shown = torch.arange(shape[1]) < (self.draw(shape[0], 1) * (shape[1] + 1)).floor() * self.some(shape[0])[:, None]
-    light = shown * (0.1 * self.draw(*shape).clamp(min=1e-6) ** (-2 / 3)).clamp(max=1) * s["star_light"]
+def _starred(s, pictures):
+    shape, size = (len(pictures), int(s.stars)), pictures.shape[-1]
+    shown = torch.arange(shape[1]) < _even(s, shape[0], 1) * (shape[1] + 1) - 0.5
+    light = shown * (0.1 * _even(s, *shape).clamp(min=1e-6) ** (-2 / 3)).clamp(max=1) * s.star_light
     light = light.to(pictures.device) * pictures.amax((1, 2, 3))[:, None]
-    return paste_stars(pictures, *_places(self, size, *shape), light, width=max(0.5, 0.005 * size))
+    return paste_stars(pictures, *_places(s, size, *shape), light, width=max(0.5, 0.005 * size))
 
 
-def _moonlit(self, pictures, s):
-    if not s["moon"]: return pictures
+def _moonlit(s, pictures):
     count = len(pictures)
-    share, halo = self.draw(count) * self.some(count) * s["moon"], (self.draw(count) - 0.5).clamp(0) * 2
-    return paste_moon(pictures, *_places(self, pictures.shape[-1], count), share, halo, s["edge_deg"])
+    share, halo = _even(s, count, high=s.moon), (_even(s, count) - 0.5).clamp(0) * 2
+    return paste_moon(pictures, *_places(s, pictures.shape[-1], count), share, halo, s.edge_deg)
 
 
-def _clouded(self, pictures, s):
-    if not s["clouds"]: return pictures
+def _clouded(s, pictures):
     count = len(pictures)
-    chance, cells = [self.normal(count, 1, 3 << octave, 3 << octave) for octave in range(3)], self.some(count)
-    depth = self.draw(count) * cells * s["clouds"]
-    return paste_clouds(pictures, depth, self.draw(count) * depth, chance)
+    chance, depth = [_normal(s, count, 1, 3 << octave, 3 << octave) for octave in range(3)], _even(s, count)
+    return paste_clouds(pictures, depth * s.clouds, _even(s, count) * depth * s.clouds, chance)
 
-# %% ../../nbs/52_learn.augment.ipynb #a321e9fa
-def _gained(self, pictures, s):
-    if not s["gain"]: return pictures
-    factor = (1 + s["gain"]) ** self.draw(len(pictures), low=-1.0)
+# %% ../../nbs/52_learn.augment.ipynb #fba6c2e6
+def _gained(s, pictures):
+    factor = (1 + s.gain) ** _even(s, len(pictures), low=-1.0)
     return pictures * _each(factor.to(pictures.device, pictures.dtype))
 
 
-def _hidden(self, pictures, s):
-    if not s["horizon"]: return pictures
+def _hidden(s, pictures):
     count = len(pictures)
-    height = self.some(count) * s["horizon"]
-    return hide_horizon(pictures, 0.5 * height * self.draw(count), height * self.draw(count), self.normal(count, 32))
+    ring, lumps = _even(s, count, high=0.5 * s.horizon), _even(s, count, high=s.horizon)
+    return hide_horizon(pictures, ring, lumps, _normal(s, count, 32))
 
 
-def _noised(self, pictures, s):
-    if not s["noise"]: return pictures
-    if self.seed is not None and (self.noise_generator is None or self.noise_generator.device != pictures.device):
-        self.noise_generator = torch.Generator(pictures.device).manual_seed(self.seed)
-    return add_noise(pictures, self.draw(len(pictures)) * s["noise"], self.noise_generator)
+def _noised(s, pictures):
+    if s.seed is not None and (s._noise is None or s._noise.device != pictures.device):
+        s._noise = torch.Generator(pictures.device).manual_seed(s.seed)
+    return add_noise(pictures, _even(s, len(pictures), high=s.noise), s._noise)
+
+
+_EFFECTS = {_turned: ("rotation_deg", "shift", "flip"), _starred: ("stars",), _moonlit: ("moon",), _clouded: ("clouds",),
+            _gained: ("gain",), _hidden: ("horizon",), _noised: ("noise",)}  # in this order, if one of these is on
+_PASTED = _starred, _moonlit, _clouded, _hidden  # to a share of the pictures
 
 # %% ../../nbs/52_learn.augment.ipynb #ff842a41
 PRESETS = {"oath": {},
