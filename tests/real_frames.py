@@ -1,39 +1,32 @@
 """Real frames labelled by eye: their table, their pixels, and where the sky is in each camera's picture.
 
 real_labels.csv was written before any model had seen the frames. What stands in it is what one person saw on stretched
-contact sheets and, where in doubt, enlarged: `aurora` and `form` (arc, diffuse, discrete, none) of the whole sky down to the
-rim, `sky`, the OATH class that one would give (`oath`; `oath_published` is that of the set, which was known when looking),
-and a reason that can be checked. `aurora_doubt` belongs to `aurora`, `doubt` to `form` and `oath`. Frames with aurora under
-cloud may carry the OATH class cloudy. The 20 and 21 movie frames are evenly spaced; neither movie has a frame without aurora.
-Not labelled because nothing can be told by eye: TREx blueline, the 32 x 32 thumbnails, test_load_image_themis.npy (frame 0
-of the npz). Discs were fitted by eye to the rim of the sky, good to about 2 % of the radius.
+contact sheets and, where in doubt, enlarged: `aurora` and `form` (arc, diffuse, discrete, none) of the whole sky down to
+the rim, `sky`, the OATH class that one would give (`oath`; `oath_published` is that of the set, which was known when
+looking), and a reason that can be checked. `aurora_doubt` belongs to `aurora`, `doubt` to `form` and `oath`. Frames with
+aurora under cloud may carry the OATH class cloudy. `only_at_rim`: the aurora lies beyond 0.85 of the radius, where OATH
+cuts off. The 20 and 21 movie frames are evenly spaced; neither movie has a frame without aurora. Not labelled because
+nothing can be told by eye: TREx blueline, the 32 x 32 thumbnails, test_load_image_themis.npy (frame 0 of the npz).
+Discs were fitted by eye to the rim of the sky, good to about 2 % of the radius.
 """
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 import pandas as pd
 
+from aurora_nb.learn.discs import THEMIS_DISC, Disc
+from aurora_nb.learn.preparation import Preparation, prepare_image
 from aurora_nb.readers.base import open_allsky
 from aurora_nb.readers.pictures import read_picture
 
 LABELS = Path(__file__).with_name("real_labels.csv")
 OATH_AURORA = ("arc", "diffuse", "discrete")
 OATH_CLASSES = (*OATH_AURORA, "cloudy", "moon", "noaurora")
-INNER = 0.85  # OATH's pictures end at this part of the disc's radius
-
-
-class Disc(NamedTuple):
-    "The sky in a picture: pixel of its centre and radius of its rim, pixels."
-    row: float
-    column: float
-    radius: float
-
-
-DISCS = {"oath/*": Disc(127.5, 127.5, 108 / INNER), "kho_color/*.jpg": Disc(237, 358, 225),
+DISCS = {"oath/*": THEMIS_DISC, "kho_color/*.jpg": Disc(237, 358, 225),
          "kho_color/*.mp4": Disc(130, 166, 100), "asilib_themis/*fsmi*.mp4": Disc(252, 340, 164),
          "asilib_themis/*themis.np?": Disc(128, 124, 122), "asilib_themis/*rego*": Disc(259, 250, 216),
          "themis_pgm/*": Disc(131, 131, 122), "themis_cdf/*": Disc(129, 129, 121), "dasc_fits/*": Disc(249, 241, 225),
@@ -86,17 +79,14 @@ def real_image(
     return image, disc_of(file)
 
 
-def sky_square(
-    image: np.ndarray,   # Picture (y, x) or (y, x, band)
-    disc: Disc,          # Where its sky is
-    inner: float = 1.0,  # Part of the radius to keep: 1 to the rim, INNER as OATH has it
+def prepared_real(
+    folder: Path,             # Folder of real data
+    table: pd.DataFrame,      # Rows of `real_labels`
+    preparation: Preparation,  # Of the model; its disc is replaced by that of each camera
 ) -> np.ndarray:
-    "The square about the sky's disc, its centre in the middle; black outside the disc and beyond the picture."
-    radius = disc.radius * inner
-    half = int(np.ceil(radius))
-    image = np.pad(image, [(half, half)] * 2 + [(0, 0)] * (image.ndim - 2))
-    row, column = round(disc.row) + half, round(disc.column) + half
-    square = image[row - half:row + half + 1, column - half:column + half + 1]
-    y, x = np.mgrid[-half:half + 1, -half:half + 1]
-    inside = np.hypot(y + round(disc.row) - disc.row, x + round(disc.column) - disc.column) <= radius
-    return square * (inside[..., None] if image.ndim == 3 else inside).astype(image.dtype)
+    "The pictures of these rows as a model wants them, float32 (n, bands, size, size)."
+    def one(row):
+        image, disc = real_image(folder, row.file, row.frame)
+        return prepare_image(image, replace(preparation, disc=disc))
+
+    return np.stack([one(row) for row in table.itertuples()])
