@@ -7,6 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from aurora_nb.geometry.skymap import save_skymap
 from aurora_nb.simulate.activity import programme
 from aurora_nb.simulate.camera import camera_preset, skymap_for
@@ -14,6 +16,7 @@ from aurora_nb.simulate.emission import MovingArc, StationaryArc
 from aurora_nb.simulate.files import save_truth, write_azimuth_elevation, write_dasc_fits, write_pgm, write_pictures
 from aurora_nb.simulate.files import write_themis_cdf
 from aurora_nb.simulate.night import simulate_night
+from aurora_nb.simulate.truth import class_table
 from aurora_nb.simulate.weather import Light, find_weather
 
 # moonless nights; day: activity, weather
@@ -45,14 +48,18 @@ def gill_night(day, start="01:00", duration="10h"):
 def gill(folder):
     "Five nights of a THEMIS-like camera at Gillam, a frame a minute, as PGM; one hour of it as CDF in both layouts."
     small_skymap("compact", "gill", "2015-01-01", folder / "gill/skymap_gill.nc")
+    classes = []
     for day in GILL_NIGHTS:
         night = gill_night(day)
         write_pgm(night, folder / "gill", period="1h")
         save_truth(night, folder / f"truth/gill_201501{day}.nc")
+        classes.append(class_table(night)[["oath", "kiruna"]])
         if day == 20:
             hour = night.isel(time=slice(300, 360))
             write_themis_cdf(hour, folder / "gill_cdf/to_2023", "epoch")
             write_themis_cdf(hour, folder / "gill_cdf/from_2024", "time")
+    table = pd.concat({"gill": pd.concat(classes)}, names=["station", "time"])
+    table.to_csv(folder / "truth/gill_classes.csv", date_format="%Y-%m-%dT%H:%M:%S", lineterminator="\n")
 
 
 def poker_flat(folder):

@@ -6,6 +6,7 @@ from pathlib import Path
 from runpy import run_path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -241,3 +242,5 @@ def test_samples_can_be_made_again():
     assert (frames.image.values[:2] == again.image.values).mean() > 0.999  # float arithmetic differs between machines
     truth = open_truth(SAMPLES / "truth/gill_20150120.nc").sel(time=again.time)
     assert (truth.values == again.truth.values).mean() > 0.999
+    classes = pd.read_csv(SAMPLES / "truth/gill_classes.csv", parse_dates=["time"]).set_index("time").oath
+    assert len(classes) == 3000 and (classes[again.time.values] == again.oath.values).all()
