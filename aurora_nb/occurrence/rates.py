@@ -105,7 +105,7 @@ def label_column(
     known = labels[classes].notna().any(axis=1)
     return labels.loc[known, classes].idxmax(axis=1).reindex(labels.index)
 
-# %% ../../nbs/75_occurrence.rates.ipynb #41e28118
+# %% ../../nbs/75_occurrence.rates.ipynb #3f746af3
 def count_labels(
     labels: pd.DataFrame,           # Label table, index (station, time)
     bin_minutes: float = 3.0,       # Width of a bin of local time; must divide the range
@@ -118,7 +118,7 @@ def count_labels(
     bins = round((edges[1] - edges[0]) * 60 / bin_minutes)
     if not bins or abs(bins * bin_minutes - (edges[1] - edges[0]) * 60) > 1e-6:
         raise AuroraError(f"bin_minutes: found {bin_minutes}, expected a divisor of {(edges[1] - edges[0]) * 60:g}")
-    codes, classes = pd.factorize(label_column(labels), sort=True)
+    codes, classes = _codes(label_column(labels))
     keep = codes >= 0
     if "usable" in labels: keep &= labels["usable"].fillna(False).to_numpy(bool)
     hours, night = _times_of_labels(labels, height_km, {each.station: each for each in stations})
@@ -130,6 +130,12 @@ def count_labels(
     seen = np.bincount(group, minlength=size)
     return build_counts(nights, lit.reshape(size, len(classes)).astype(np.int32), seen.astype(np.int32), "label",
                    classes.astype(str), bins, local_time_range)
+
+# %% ../../nbs/75_occurrence.rates.ipynb #b5b4e780
+def _codes(label):
+    "Number of each row's label, -1 where there is none, and the labels."
+    if isinstance(label.dtype, pd.CategoricalDtype): return label.cat.codes.to_numpy(), label.cat.categories
+    return pd.factorize(label, sort=True)
 
 # %% ../../nbs/75_occurrence.rates.ipynb #2373b049
 def _times_of_labels(labels, height_km, stations):
