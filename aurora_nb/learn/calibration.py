@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMITS', 'as_logits', 'scaled_probabilities', 'fit_temperature', 'reliability_curve']
 
-# %% ../../nbs/54a_learn.calibration.ipynb #d39dcbe6
+# %% ../../nbs/54a_learn.calibration.ipynb #0f29ae14
 import warnings
 
 import numpy as np
@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..core import AuroraError
 from .resampling import interval, resample
-from .scores import (LEAST_PROBABILITY, checked_probabilities, class_codes, confidence_counts, frame_losses,
+from .scores import (LEAST_PROBABILITY, checked_probabilities, class_codes, confidence_counts,
                                     group_codes)
 
-# %% ../../nbs/54a_learn.calibration.ipynb #cbf1947e
+# %% ../../nbs/54a_learn.calibration.ipynb #fe095afd
 def as_logits(
     scores,  # Logits or probabilities, (images, classes)
 ) -> np.ndarray:
@@ -24,7 +24,8 @@ def as_logits(
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2: raise AuroraError(f"scores: found shape {scores.shape}, expected (images, classes)")
     spoilt = np.flatnonzero(~np.isfinite(scores).all(1))
-    if len(spoilt): raise AuroraError(f"scores: found NaN or infinity in {len(spoilt)} rows, the first is row {spoilt[0]}")
+    if len(spoilt):
+        raise AuroraError(f"scores: found NaN or infinity in {len(spoilt)} rows, the first is row {spoilt[0]}")
     likely = (scores >= 0).all() and (np.abs(scores.sum(1) - 1) < 1e-3).all()
     return np.log(np.maximum(scores, LEAST_PROBABILITY)) if likely else scores
 
@@ -39,7 +40,7 @@ def scaled_probabilities(
     raised = np.exp(logits - logits.max(1, keepdims=True))
     return raised / raised.sum(1, keepdims=True)
 
-# %% ../../nbs/54a_learn.calibration.ipynb #ce0fe89e
+# %% ../../nbs/54a_learn.calibration.ipynb #e24f8ec0
 LIMITS = 0.05, 20.0
 
 
@@ -52,7 +53,8 @@ def fit_temperature(
     "The temperature with the smallest negative log likelihood."
     logits = as_logits(scores)
     codes = class_codes(truth, range(logits.shape[1]) if classes is None else classes)
-    if len(codes) != len(logits): raise AuroraError(f"truth: found {len(codes)} images, expected {len(logits)} as in scores")
+    if len(codes) != len(logits):
+        raise AuroraError(f"truth: found {len(codes)} images, expected {len(logits)} as in scores")
     gap = logits - logits[np.arange(len(codes)), codes][:, None]  # to the true class
 
     def slope(temperature): return (scaled_probabilities(logits, temperature) * gap).sum(1).mean()

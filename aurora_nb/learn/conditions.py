@@ -16,9 +16,9 @@ from .scores import checked_probabilities, class_codes, group_codes
 from ..processing.quality import sun_moon
 from ..stations import find_station
 
-# %% ../../nbs/54b_learn.conditions.ipynb #15b883ea
-TWILIGHT = {"night": -90.0, "astronomical twilight": -18.0, "brighter": -12.0}  # from this elevation of the Sun, degrees
-MOON = {"down": -90.0, "up": 0.0}                                               # of the Moon
+# %% ../../nbs/54b_learn.conditions.ipynb #29d0dd0a
+TWILIGHT = {"night": -90.0, "astronomical twilight": -18.0, "brighter": -12.0}  # from this elevation of the Sun
+MOON = {"down": -90.0, "up": 0.0}                                               # of the Moon, degrees
 BODIES = ("sun_elevation", "moon_elevation", "moon_phase")
 
 
@@ -28,7 +28,7 @@ def sky_conditions(
 ) -> pd.DataFrame:
     "The table with sun_elevation, moon_elevation (degrees), moon_phase (0 to 1) and the words twilight, moon, cloud."
     missing = {"station", "time"} - set(table)
-    if missing: raise AuroraError(f"table: found no column {', '.join(sorted(missing))}, expected station and time (UTC)")
+    if missing: raise AuroraError(f"table: found no column {', '.join(sorted(missing))}, expected station and time")
     found = table.assign(**dict.fromkeys(BODIES, np.nan))
     times = pd.to_datetime(table.time)
     for code, rows in table.index[times.notna()].groupby(table.station[times.notna()]).items():
@@ -37,8 +37,8 @@ def sky_conditions(
         bodies = sun_moon(times[rows].to_numpy(), place)
         for name in BODIES: found.loc[rows, name] = bodies[name].values
     found["twilight"], found["moon"] = _words(found.sun_elevation, TWILIGHT), _words(found.moon_elevation, MOON)
-    half = found.moon_phase >= 0.5
-    found["moon"] = found.moon.where(found.moon != "up", np.where(half, "up, more than half lit", "up, less than half lit"))
+    lit = np.where(found.moon_phase >= 0.5, "up, more than half lit", "up, less than half lit")
+    found["moon"] = found.moon.where(found.moon != "up", lit)
     if "cloud" not in table: found["cloud"] = table["weather"] if "weather" in table else "unknown"
     found.attrs = table.attrs
     return found
@@ -47,7 +47,8 @@ def sky_conditions(
 def _words(values, steps):
     "The word for each value, by where the words begin."
     place = np.searchsorted(list(steps.values()), values.to_numpy(), side="right") - 1
-    return pd.Series(np.where(values.isna(), "unknown", np.take(list(steps), np.minimum(place, len(steps) - 1))), values.index)
+    words = np.take(list(steps), np.minimum(place, len(steps) - 1))  # NaN is sorted behind all
+    return pd.Series(np.where(values.isna(), "unknown", words), values.index)
 
 # %% ../../nbs/54b_learn.conditions.ipynb #20249ef2
 def _condition(values, edges):
@@ -109,11 +110,12 @@ def error_by(
         parts[column] = _error_table(once, again, condition, group, found.cat.categories, confidence)
     return pd.concat(parts, names=["condition", "value"])
 
-# %% ../../nbs/54b_learn.conditions.ipynb #45b2f731
+# %% ../../nbs/54b_learn.conditions.ipynb #83518302
 def _with_conditions(table, columns, images):
     "The table with Moon, twilight and cloud where they are asked for."
     if len(table) != images:
-        raise AuroraError(f"table: found {len(table)} rows, expected {images}: those of the images, table.iloc[split.test]")
+        raise AuroraError(f"table: found {len(table)} rows, expected {images}, those of the images: "
+                          "table.iloc[split.test]")
     asked = set(columns) - set(table)
     if asked & {"moon", "twilight", "cloud", *BODIES}: table = sky_conditions(table)
     missing = [name for name in columns if name not in table]

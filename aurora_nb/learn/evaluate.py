@@ -40,7 +40,7 @@ class Report:
     def __str__(self): return report_text(self, lambda table: table.to_string())
     def _repr_markdown_(self): return report_text(self, markdown_table)
 
-# %% ../../nbs/54_learn.evaluate.ipynb #6e46d6e6
+# %% ../../nbs/54_learn.evaluate.ipynb #2f4524cd
 def _words(value, digits=3):
     "A number for reading; a dash for none."
     if isinstance(value, str) or value is None: return value or "–"
@@ -64,7 +64,7 @@ def readable(
                        for value, low, high in ends]
     return pd.DataFrame(shown, table.index)
 
-
+# %% ../../nbs/54_learn.evaluate.ipynb #7656ef57
 def markdown_table(
     table: pd.DataFrame,  # Of words
 ) -> str:
@@ -73,7 +73,7 @@ def markdown_table(
     rows += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(object))]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-# %% ../../nbs/54_learn.evaluate.ipynb #d45a6914
+# %% ../../nbs/54_learn.evaluate.ipynb #c4e0caef
 def leakage_text(
     leakage,  # From `leakage_report`, or None
 ) -> str:
@@ -85,7 +85,8 @@ def leakage_text(
     return f"From a test frame to the nearest training frame: {duration_words(seconds)} (median)."
 
 
-BASELINES = {"index_copy_accuracy": "– copying the nearest training label", "majority_accuracy": "– the commonest class"}
+BASELINES = {"index_copy_accuracy": "– copying the nearest training label",
+             "majority_accuracy": "– the commonest class"}
 
 
 def report_text(
@@ -131,7 +132,7 @@ def _class_table(found, resampled, seen, classes, confidence):
     columns |= {"support": found["support"][0].astype(int), "groups": seen}
     return pd.DataFrame(columns, pd.Index(classes, name="class"))
 
-# %% ../../nbs/54_learn.evaluate.ipynb #20d55e79
+# %% ../../nbs/54_learn.evaluate.ipynb #20f24b00
 FEW_GROUPS = 10  # fewer than these and intervals are rough
 
 
@@ -146,12 +147,12 @@ def _notes(per_class, confusion, names, group, word):
         yield f"{int((group == list(names).index('unknown')).sum())} images of unknown {word} were drawn as one group."
     for name, row in per_class.iterrows():
         if row.support == 0:
-            yield f"No image is {name}: its recall, F1 and average precision are undefined, and macro figures leave it out."
+            yield f"No image is {name}: its recall, F1 and average precision are undefined; macro figures leave it out."
         elif confusion[name].sum() == 0: yield f"{name} is never predicted: its precision counts as 0."
         if word and len(names) >= 5 > row.groups > 0:
             yield f"{name} is in {row.groups:.0f} {word}{'s' * (row.groups > 1)} only: its intervals mean little."
 
-# %% ../../nbs/54_learn.evaluate.ipynb #c9d6994e
+# %% ../../nbs/54_learn.evaluate.ipynb #0ecc7921
 def classification_report(
     truth,                     # Names of classes or their positions, (images)
     probabilities,             # (images, classes), or a table with the classes as columns
@@ -174,10 +175,12 @@ def classification_report(
     confusion = pd.DataFrame(count_confusion(codes, probabilities.argmax(1), len(classes))[0].astype(int),
                              pd.Index(classes, name="true"), pd.Index(classes, name="predicted"))
     seen = pd.DataFrame({"class": codes, "group": group}).groupby("class").group.nunique()
-    per_class = _class_table(found, again, seen.reindex(range(len(classes)), fill_value=0).to_numpy(), classes, confidence)
+    seen = seen.reindex(range(len(classes)), fill_value=0).to_numpy()
+    per_class = _class_table(found, again, seen, classes, confidence)
+    notes = tuple(_notes(per_class, confusion, names, group, word))
     return Report(classes, _summary_table(found, again, len(names), confidence), per_class, confusion,
-                  None if groups is None else len(names), word or "image",
-                  tuple(_notes(per_class, confusion, names, group, word)), leakage, confidence, codes, probabilities, group)
+                  None if groups is None else len(names), word or "image", notes, leakage, confidence, codes,
+                  probabilities, group)
 
 # %% ../../nbs/54_learn.evaluate.ipynb #d80066c6
 def paired_difference(
@@ -236,7 +239,7 @@ def compare_models(
 
 LEAKAGE = (*BASELINES, "median_seconds")
 
-# %% ../../nbs/54_learn.evaluate.ipynb #6d51b016
+# %% ../../nbs/54_learn.evaluate.ipynb #8c715940
 def time_per_image(
     network,                     # Any torch module from (batch, bands, size, size) to anything
     size: int = 128,             # Pixels along a side
@@ -265,7 +268,7 @@ def time_per_image(
     return {"milliseconds": middle, "milliseconds_low": low, "milliseconds_high": high, "batch": batch,
             "threads": used, "device": str(device), "size": size, "bands": bands}
 
-
+# %% ../../nbs/54_learn.evaluate.ipynb #eccee3e2
 def _forward_times(network, pictures, repeats):
     "Seconds of each forward pass."
     import torch

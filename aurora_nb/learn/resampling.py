@@ -21,7 +21,7 @@ def group_draws(
     drawn = rng.integers(0, groups, (resamples, groups)) + groups * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(np.float32)
 
-# %% ../../nbs/53f_learn.resampling.ipynb #4e4be23b
+# %% ../../nbs/53f_learn.resampling.ipynb #f5654710
 def resample(
     scores,                 # Function from draws (draw, group) to a dictionary of arrays (draw, ...)
     groups: int,            # How many there are
@@ -32,7 +32,8 @@ def resample(
     "The scores of every resample, {name: (resample, ...)}."
     if resamples < 100: raise AuroraError(f"resamples: found {resamples}, expected at least 100 for an interval")
     rng, portion = np.random.default_rng(seed), int(np.clip(3e6 // max(images, groups), 10, resamples))
-    found = [scores(group_draws(groups, min(portion, resamples - start), rng)) for start in range(0, resamples, portion)]
+    sizes = [min(portion, resamples - start) for start in range(0, resamples, portion)]
+    found = [scores(group_draws(groups, size, rng)) for size in sizes]
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 # %% ../../nbs/53f_learn.resampling.ipynb #c7ae1688

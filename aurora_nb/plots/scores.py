@@ -40,7 +40,7 @@ def _whiskers(ax, x, y, low, high, **style):
     ax.plot(x, y, ls="", ms=4, mec="white", mew=0.4, zorder=3, **style)
     ax.hlines(y, low, high, color=style["color"], lw=1.1, zorder=2)
 
-# %% ../../nbs/44_plots.scores.ipynb #6019ff20
+# %% ../../nbs/44_plots.scores.ipynb #4460fd96
 def plot_confusion(
     confusion,             # Images, rows true, columns predicted: a table, or a report
     ax=None,               # Axes; None makes a figure of a column's width
@@ -57,7 +57,8 @@ def plot_confusion(
     ax.imshow(share, cmap=colors, vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):
         if np.isnan(value): continue
-        text = (f"{100 * value:.0f}" if value >= 0.005 else "<1") + (f"\n{images[row, column]:,.0f}" if counts and size <= 7 else "")
+        text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
+        if counts and size <= 7: text += f"\n{images[row, column]:,.0f}"
         ax.text(column, row, text if images[row, column] else "·", ha="center", va="center", linespacing=0.95,
                 fontsize=SMALL if size <= 7 else TINY, color="white" if value > 0.62 else "black")
     _label_confusion(ax, confusion, images, share)
@@ -81,7 +82,7 @@ def _label_confusion(ax, confusion, images, share):
         ax.text((len(names) - 1) / 2, row, "no image", ha="center", va="center", fontsize=TINY, color="0.4")
     ax.set_title("Percent of the true class, images below", fontsize=SMALL, loc="left")
 
-# %% ../../nbs/44_plots.scores.ipynb #c86c5315
+# %% ../../nbs/44_plots.scores.ipynb #70528138
 def plot_reliability(
     curves,    # From `reliability_curve`, one or {model: curve}
     ax=None,   # Axes for the curve; the images are put below. None makes a figure
@@ -96,7 +97,8 @@ def plot_reliability(
         style = dict(color=OKABE_ITO[number], marker=MARKS[number])
         ax.vlines(curve.confidence, curve.low, curve.high, color=style["color"], lw=1.1)
         ax.plot(curve.confidence, curve.accuracy, lw=0.8, ms=4, mec="white", mew=0.4, label=name or None, **style)
-        below.plot(curve.confidence, 100 * curve.images / curve.images.sum(), lw=0.8, ms=3, mec="white", mew=0.3, **style)
+        percent = 100 * curve.images / curve.images.sum()
+        below.plot(curve.confidence, percent, lw=0.8, ms=3, mec="white", mew=0.3, **style)
     lowest = min(curve.confidence.min() for curve in curves.values())
     ax.set(xlim=(max(0, np.floor(10 * lowest) / 10 - 0.02), 1.01), ylim=(0, 1.02))
     ax.set_ylabel("Share that is right", fontsize=SMALL + 1)
@@ -108,7 +110,7 @@ def plot_reliability(
     if any(curves): ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
     return ax, below
 
-# %% ../../nbs/44_plots.scores.ipynb #148b2199
+# %% ../../nbs/44_plots.scores.ipynb #f26bd1af
 SCORES = {"f1": "F1", "precision": "Precision", "recall": "Recall", "average_precision": "Average precision"}
 
 
@@ -131,7 +133,7 @@ def plot_class_scores(
                   marker=MARKS[number], label=name or None)
     ax.set_yticks(rows, [f"{name} ({count:,.0f})" for name, count in zip(first.index, first.support)])
     for row in np.flatnonzero(np.all([table[score].isna() for table in tables.values()], axis=0)):
-        ax.text(0.5, row, "undefined", transform=ax.get_yaxis_transform(), ha="center", va="center", fontsize=TINY, color="0.4")
+        ax.text(0.5, row, "undefined", transform=ax.get_yaxis_transform(), ha="center", va="center", fontsize=TINY)
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, ax.get_xlim()[1] if ax.get_xlim()[1] < 1 else 1.005))
     for row in rows[1:]: ax.axhline(row - 0.5, color="0.88", lw=0.6, zorder=0)
     ax.set_xlabel(SCORES[score], fontsize=SMALL + 1)
@@ -140,34 +142,44 @@ def plot_class_scores(
                               borderaxespad=0.1, handletextpad=0.2, columnspacing=1)
     return ax
 
-# %% ../../nbs/44_plots.scores.ipynb #d67bbe1e
+# %% ../../nbs/44_plots.scores.ipynb #4c337c71
+def _chosen_conditions(errors, conditions):
+    "The rows to draw, the names of their conditions, and the number of the condition of each row."
+    sizes = errors.groupby(level=0, sort=False).size()
+    chosen = list(sizes.index[sizes <= 12] if conditions is None else np.atleast_1d(conditions))
+    if not chosen or set(chosen) - set(sizes.index):
+        raise AuroraError(f"conditions: found {chosen}, expected some of {', '.join(sizes.index)}")
+    return pd.concat([errors.loc[[name]] for name in chosen]), chosen, np.repeat(range(len(chosen)), sizes[chosen])
+
+
+def _label_conditions(ax, table, chosen, part, y):
+    "Values and numbers of images at the rows, the names of conditions above theirs."
+    ax.set_yticks(y, [f"{value} ({images:,.0f})" for (_, value), images in table.images.items()])
+    for start, name in zip(y[np.searchsorted(part, range(len(chosen)))], chosen):
+        ax.text(0, start - 0.95, f"{name}  ".replace("_", " "), fontsize=SMALL, fontweight="bold", va="center",
+                ha="right", transform=ax.get_yaxis_transform())
+    ax.set(ylim=(y[-1] + 0.7, -0.6), xlim=(0, None))
+    ax.set_xlabel("Error (%)", fontsize=SMALL + 1)
+    ax.tick_params(axis="y", length=0)
+
+# %% ../../nbs/44_plots.scores.ipynb #127ddc1e
 def plot_error_by(
     errors: pd.DataFrame,  # From `error_by`
     ax=None,               # Axes; None makes a figure of a column's width
     conditions=None,       # Which are drawn; None: all with at most 12 values
 ):
     "Draw the error by condition with its interval, and the expected one; returns the axes."
-    sizes = errors.groupby(level=0, sort=False).size()
-    chosen = [name for name in sizes.index if sizes[name] <= 12] if conditions is None else list(np.atleast_1d(conditions))
-    if not chosen or set(chosen) - set(sizes.index):
-        raise AuroraError(f"conditions: found {chosen}, expected some of {', '.join(sizes.index)}")
-    table = pd.concat([errors.loc[[name]] for name in chosen])
-    gaps = np.cumsum([0, *(table.index.codes[0][1:] != table.index.codes[0][:-1])])
-    y = np.arange(len(table)) + 0.9 * (gaps + 1)
+    table, chosen, part = _chosen_conditions(errors, conditions)
+    y = np.arange(len(table)) + 0.9 * (part + 1)
     ax = _axes(ax, 0.6 + 0.165 * (y[-1] + 1))
     _whiskers(ax, 100 * table.error, y, 100 * table.error_low, 100 * table.error_high, color=OKABE_ITO[0], marker="o",
               label="error")
-    ax.plot(100 * table.expected, y, ls="", marker="o", ms=6, mfc="none", mec=OKABE_ITO[1], mew=1, label="expected from classes")
+    ax.plot(100 * table.expected, y, ls="", marker="o", ms=6, mfc="none", mec=OKABE_ITO[1],
+            label="expected from classes")
     first = errors.loc[chosen[0]]
     overall = 100 * np.average(first.error, weights=first.images)
     ax.axvline(overall, color="0.6", lw=0.8, zorder=0, label="error of all images")
-    ax.set_yticks(y, [f"{value} ({images:,.0f})" for value, images in zip(table.index.get_level_values(1), table.images)])
-    for start, name in zip(y[np.searchsorted(gaps, range(len(chosen)))], chosen):
-        ax.text(0.0, start - 0.95, f"{name}  ".replace("_", " "), fontsize=SMALL, fontweight="bold", va="center", ha="right",
-                transform=ax.get_yaxis_transform())
-    ax.set(ylim=(y[-1] + 0.7, -0.6), xlim=(0, None))
-    ax.set_xlabel("Error (%)", fontsize=SMALL + 1)
-    ax.tick_params(axis="y", length=0)
+    _label_conditions(ax, table, chosen, part, y)
     ax.legend(frameon=False, fontsize=SMALL, ncols=3, loc="lower right", bbox_to_anchor=(1.02, 1), borderaxespad=0.1,
               handletextpad=0.3, columnspacing=0.8, handlelength=1.2)
     return ax
