@@ -4,18 +4,17 @@
 
 # %% auto #0
 __all__ = ['NORMALISATIONS', 'raw_pixels', 'loader_labels', 'fingerprint', 'deep_features', 'ColumnNorm', 'baseline_pipeline',
-           'best_sharpness', 'Baseline', 'fit_baseline']
+           'Baseline', 'fit_baseline', 'quiet_temperature', 'with_temperature']
 
-# %% ../../nbs/60a_families.baselines.ipynb #e1f3be54
+# %% ../../nbs/60a_families.baselines.ipynb #4c2db3e5
+import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aurora_nb.learn  # makes torchvision fit torch
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifier
@@ -26,6 +25,7 @@ from sklearn.svm import SVC
 
 from ..core import AuroraError, whole_file
 from .convnets import network_outputs
+from ..learn.calibration import fit_temperature, scaled_probabilities
 
 # %% ../../nbs/60a_families.baselines.ipynb #2f676d90
 def raw_pixels(
@@ -121,56 +121,38 @@ def baseline_pipeline(
     if few: steps.append(PCA(components, svd_solver="randomized", random_state=0))
     return make_pipeline(*steps, _classifier(name, neighbours, penalty, kernel, alpha))
 
-# %% ../../nbs/60a_families.baselines.ipynb #00e07ba4
-def best_sharpness(
-    scores: np.ndarray,  # Decision values of validation frames, (n, c)
-    labels,              # Their class numbers
-) -> float:
-    "The factor on decision values with the largest likelihood of the true classes."
-    rows = np.arange(len(scores))
-    loss = lambda power: -log_softmax(scores * np.exp(power), axis=1)[rows, labels].mean()
-    return float(np.exp(minimize_scalar(loss, bounds=(-7, 7), method="bounded").x))
-
-# %% ../../nbs/60a_families.baselines.ipynb #9f7728bb
-def _spread(values, known, classes, fill):
-    "Columns of the classes that training had, among those of all classes."
-    spread = np.full((len(values), classes), fill)
-    spread[:, known] = values
-    return spread
-
-
+# %% ../../nbs/60a_families.baselines.ipynb #526cbe5d
 @dataclass
 class Baseline:
     "A fitted baseline: rows of pixels or features in, probabilities of classes out."
-    name: str              # "knn", "svm" or "ridge"
-    pipeline: Pipeline     # Fitted
-    classes: int           # How many there are, with those that training lacked
-    sharpness: float = 1.0  # Factor on decision values
-    calibrated: bool = False  # Whether `sharpness` was found on validation frames
+    name: str                 # "knn", "svm" or "ridge"
+    pipeline: Pipeline        # Fitted
+    classes: int              # How many there are, with those that training lacked
+    temperature: float = 1.0  # Of the softmax of decision values
+    calibrated: bool = False  # Whether that was found on validation frames
 
     def scores(self, rows) -> np.ndarray:
-        "Votes of neighbours or decision values, (n, c); -inf for a class that training lacked."
-        steps, last = self.pipeline[:-1], self.pipeline[-1]
-        rows = steps.transform(rows)
-        if self.name == "knn": return _spread(last.predict_proba(rows), last.classes_, self.classes, 0.0)
-        values = last.decision_function(rows)
-        if values.ndim == 1: values = np.stack([-values, values], 1) / 2  # of two classes it gives the second's
-        return _spread(values, last.classes_, self.classes, -np.inf)
+        "Shares of votes or decision values of the classes that training had, (n, known)."
+        values = (self.pipeline.predict_proba if self.name == "knn" else self.pipeline.decision_function)(rows)
+        return values if values.ndim == 2 else np.stack([-values, values], 1) / 2  # of two classes: the second's
 
     def probabilities(self, rows) -> np.ndarray:
-        "Probability of each class for each row, (n, c)."
-        scores = self.scores(rows)
-        if self.name != "knn": return softmax(scores * self.sharpness, axis=1)
-        count = self.pipeline[-1].n_neighbors
-        return (scores * count + 1 / self.classes) / (count + 1)
+        "Probability of each class for each row, (n, c); 0 (of neighbours: nearly) for a class that training lacked."
+        scores, last = self.scores(rows), self.pipeline[-1]
+        spread = np.zeros((len(scores), self.classes))
+        if self.name == "knn":
+            spread[:, last.classes_] = scores * last.n_neighbors
+            return (spread + 1 / self.classes) / (last.n_neighbors + 1)
+        spread[:, last.classes_] = scaled_probabilities(scores, self.temperature)
+        return spread
 
-# %% ../../nbs/60a_families.baselines.ipynb #71066298
+# %% ../../nbs/60a_families.baselines.ipynb #b4f29b6a
 def fit_baseline(
     name: str,          # "knn", "svm" or "ridge"
     rows: np.ndarray,   # Of the training frames, (n, k): from `raw_pixels` or `deep_features`
     labels,             # Their class numbers
     classes: int,       # How many there are
-    valid=None,         # (rows, labels) of validation frames, for the sharpness of the probabilities
+    valid=None,         # (rows, labels) of validation frames, for the temperature
     **options,          # Of `baseline_pipeline`
 ) -> Baseline:
     "Fit a baseline on training frames; validation frames only make its probabilities honest."
@@ -182,8 +164,27 @@ def fit_baseline(
     pipeline = baseline_pipeline(name, shape=rows.shape, **options)
     if name == "knn": pipeline[-1].n_neighbors = min(pipeline[-1].n_neighbors, len(rows))
     fitted = Baseline(name, pipeline.fit(rows, labels), classes)
-    known = np.isin(valid[1], labels) if valid is not None and name != "knn" else np.zeros(0, bool)
-    if known.any():
-        fitted.sharpness = best_sharpness(fitted.scores(valid[0][known]), np.asarray(valid[1])[known])
-        fitted.calibrated = True
-    return fitted
+    return fitted if name == "knn" or valid is None else with_temperature(fitted, *valid)
+
+# %% ../../nbs/60a_families.baselines.ipynb #baea68e1
+def quiet_temperature(
+    scores: np.ndarray,  # Logits or decision values of validation frames, (n, c)
+    codes,               # Their classes, as columns
+) -> float:
+    "The temperature of validation frames, without a warning where it is at its limit."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit_temperature(scores, codes)
+
+
+def with_temperature(
+    fitted: Baseline,  # Of decision values
+    rows: np.ndarray,  # Of validation frames, (n, k)
+    labels,            # Their class numbers
+) -> Baseline:
+    "The same with the temperature of these frames; unchanged where none is of a class that training had."
+    known = fitted.pipeline[-1].classes_
+    usable = np.isin(labels, known)
+    if not usable.any(): return fitted
+    codes = np.searchsorted(known, np.asarray(labels)[usable])
+    return replace(fitted, temperature=quiet_temperature(fitted.scores(rows[usable]), codes), calibrated=True)
