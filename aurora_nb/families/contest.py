@@ -73,8 +73,8 @@ def prepare_contest(
     options = options | {"seed": seed, "batch": batch, "augment": augment}
     return Contest(table, split, dls, loaders, labels, options, _mark(table, split, preparation, options))
 
-# %% ../../nbs/60ba_families.contest.ipynb #8d19a97c
-RATES = {"alexnet": 2e-4, "vgg16": 2e-4}  # others: 1e-3
+# %% ../../nbs/60ba_families.contest.ipynb #d1538ca4
+RATES = {"alexnet": 2e-4, "vgg16": 2e-4}
 
 
 def train_network(
@@ -83,7 +83,8 @@ def train_network(
 ):
     "A trained Learner."
     chosen = dict(contest.options)
-    epochs, rate = chosen.pop("epochs", 10), (chosen.pop("rates", None) or RATES).get(name, 1e-3)
+    epochs, rate = chosen.pop("epochs", 10), chosen.pop("rate", 1e-3)
+    rate = (RATES if (rates := chosen.pop("rates", None)) is None else rates).get(name, rate)
     set_seed(chosen.pop("seed"))
     for other in ("batch", "augment"): chosen.pop(other)
     contest.dls.train.epoch = 0  # the order of frames in an epoch is drawn from the seed and its number
