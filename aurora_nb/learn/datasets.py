@@ -6,7 +6,7 @@
 __all__ = ['ENDINGS', 'OPENERS', 'picture_files', 'open_kiruna', 'class_of_name', 'open_yellow_river', 'open_masks', 'open_table',
            'open_labelled', 'relabelled']
 
-# %% ../../nbs/50b_learn.datasets.ipynb #27c755d1
+# %% ../../nbs/50b_learn.datasets.ipynb #a1da215c
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +17,10 @@ import pandas as pd
 from ..core import AuroraError
 from .oath import open_oath, unpack_archive
 from .schemes import SCHEMES, LabelScheme, find_scheme, map_labels
-from .tables import Problems, label_codes, labelled_table, moment_in_name, read_image
+from .tables import Problems, labelled_table, moment_in_name
 
-# %% ../../nbs/50b_learn.datasets.ipynb #535571b7
-ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+# %% ../../nbs/50b_learn.datasets.ipynb #f32212bf
+ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
 
 def picture_files(
@@ -38,8 +38,9 @@ def _file_rows(files, station):
     return pd.DataFrame({"file": [str(path) for path in files], "station": station,
                          "time": np.array([moment_in_name(path) for path in files], "M8[ns]")})
 
-# %% ../../nbs/50b_learn.datasets.ipynb #b860e980
-_PARTS = {"training": "train", "train": "train", "test": "test", "testing": "test", "validation": "valid", "valid": "valid"}
+# %% ../../nbs/50b_learn.datasets.ipynb #330c48d8
+_PARTS = {"training": "train", "train": "train", "test": "test", "testing": "test", "validation": "valid",
+          "valid": "valid"}
 
 
 def _part(path):
@@ -58,13 +59,15 @@ def open_kiruna(
     scheme, files = SCHEMES["kiruna"], picture_files(folder)
     rows = _file_rows(files, station)
     codes = [re.search(r"class_(\d+)$", path.stem) for path in files]
-    rows["label"] = [scheme.classes[int(code[1])] if code and int(code[1]) < len(scheme.classes) else "" for code in codes]
+    names = dict(enumerate(scheme.classes))
+    rows["label"] = [names.get(int(code[1]), "") if code else "" for code in codes]
     for path, code, label in zip(files, codes, rows.label):
         if not code: problems.add(path, "no class in the name", "..._class_k.png")
         elif not label: problems.add(path, f"class {code[1]}", f"0 to {len(scheme.classes) - 1}")
-    return labelled_table(rows.assign(split=[_part(path) for path in files])[rows.label != ""], scheme, folder, problems)
+    rows["split"] = [_part(path) for path in files]
+    return labelled_table(rows[rows.label != ""], scheme, folder, problems)
 
-# %% ../../nbs/50b_learn.datasets.ipynb #f0c5d188
+# %% ../../nbs/50b_learn.datasets.ipynb #c45b7baf
 _SPELLINGS = {"arc": "arc", "arcs": "arc", "auroralarc": "arc", "drapery": "drapery", "drap": "drapery",
               "radial": "radial", "radiation": "radial", "ray": "radial", "hotspot": "hotspot", "hotspots": "hotspot"}
 
@@ -85,12 +88,13 @@ def _folder_class(path, root, class_map):
     return ""
 
 
+# %% ../../nbs/50b_learn.datasets.ipynb #01d57eb9
 def _archive_part(path):
     "Training pictures are under ASI8K, test pictures under ASI2K."
     names = {parent.name.upper() for parent in Path(path).parents}
     return "train" if "ASI8K" in names else "test" if "ASI2K" in names else ""
 
-# %% ../../nbs/50b_learn.datasets.ipynb #3c1307c4
+# %% ../../nbs/50b_learn.datasets.ipynb #ff275e8b
 def open_yellow_river(
     folder,              # With a folder for each class, at any depth; or a zip file, unpacked beside itself
     problems: Problems,  # Where to report
@@ -107,11 +111,12 @@ def open_yellow_river(
     for path, label in zip(files, rows.label):
         if not label: problems.add(path, f"folder {path.parent.name!r}", f"one called {', '.join(scheme.classes)}",
                                    "class_map tells other names.")
-    if not any(rows.label): raise AuroraError(f"{folder}: found no folder called after a class, expected "
-                                              f"{', '.join(scheme.classes)}. class_map={{'1': 'arc'}} tells other names.")
+    if not any(rows.label):
+        raise AuroraError(f"{folder}: found no folder called after a class, expected {', '.join(scheme.classes)}. "
+                          "class_map={'1': 'arc'} tells other names.")
     return labelled_table(rows[rows.label != ""], scheme, folder, problems)
 
-# %% ../../nbs/50b_learn.datasets.ipynb #13dea24a
+# %% ../../nbs/50b_learn.datasets.ipynb #bdfe6fcc
 def open_masks(
     folder,              # With images/ and masks/, files of the same names but for the ending
     problems: Problems,  # Where to report
@@ -119,21 +124,23 @@ def open_masks(
 ) -> pd.DataFrame:
     "The table of pictures and their masks."
     files = picture_files(folder)
-    masks = {path.stem.removesuffix("_mask"): path for path in files if path.parent.name.lower() in ("masks", "mask", "labels")}
-    images = [path for path in files if path not in set(masks.values())]
+    drawn = [path for path in files if path.parent.name.lower() in ("masks", "mask", "labels")]
+    masks, images = {path.stem.removesuffix("_mask"): path for path in drawn}, sorted(set(files) - set(drawn))
     for path in images:
         if path.stem not in masks: problems.add(path, "no mask", f"masks/{path.stem}.png")
-    for stem in sorted(set(masks) - {path.stem for path in images}): problems.add(masks[stem], "a mask without a picture")
+    for stem in sorted(set(masks) - {path.stem for path in images}):
+        problems.add(masks[stem], "a mask without a picture")
     images = [path for path in images if path.stem in masks]
     rows = _file_rows(images, station).assign(label="", mask=[str(masks[path.stem]) for path in images])
     return labelled_table(rows, "jbs_masks", folder, problems)
 
-# %% ../../nbs/50b_learn.datasets.ipynb #4ff64e03
+# %% ../../nbs/50b_learn.datasets.ipynb #aa5c7df6
 def _read_table(source):
     "The table, and the folder that its paths start from."
     if isinstance(source, pd.DataFrame): return source, Path(source.attrs.get("folder", "."))
     path = Path(source)
-    if not path.is_file(): raise AuroraError(f"{path}: found no such file, expected a table (csv or parquet) with paths")
+    if not path.is_file():
+        raise AuroraError(f"{path}: found no such file, expected a table (csv or parquet) with paths")
     if path.suffix.lower() in (".parquet", ".pq"): return pd.read_parquet(path), path.parent
     return pd.read_csv(path, dtype=object, keep_default_na=False), path.parent
 
@@ -142,10 +149,11 @@ def _own_scheme(classes, labels):
     "The scheme that labels belong to; without a word, their names in alphabetical order."
     if isinstance(classes, str | LabelScheme): return find_scheme(classes)
     names = tuple(map(str, classes)) if classes is not None else tuple(sorted({name for name in labels if name}))
-    if not names: raise AuroraError("found no label in the table, expected some. columns={'label': ...} names their column.")
+    if not names:
+        raise AuroraError("found no label in the table, expected some. columns={'label': ...} names their column.")
     return LabelScheme("table", names, names, ("",) * len(names), "a table")
 
-# %% ../../nbs/50b_learn.datasets.ipynb #234f352b
+# %% ../../nbs/50b_learn.datasets.ipynb #d9d98680
 def open_table(
     source,              # DataFrame, or a csv or Parquet file
     problems: Problems,  # Where to report
@@ -165,17 +173,20 @@ def open_table(
     if class_map: labels = [{str(key): name for key, name in class_map.items()}.get(label, label) for label in labels]
     scheme = _own_scheme(classes, labels)
     rows = table.assign(file=[str(root / str(name)) for name in table.file], label=labels)
-    if "time" in rows: rows["time"] = pd.to_datetime(rows.time.replace("", None), utc=True, format="ISO8601").dt.tz_localize(None)
+    if "time" in rows:
+        moments = pd.to_datetime(rows.time.replace("", None), utc=True, format="ISO8601")
+        rows["time"] = moments.dt.tz_localize(None)
     good = [_good_row(path, label, scheme, problems) for path, label in zip(rows.file, labels)]
     return labelled_table(rows[good], scheme, root, problems, in_time_order=False)
 
 
+# %% ../../nbs/50b_learn.datasets.ipynb #eb7bb492
 def _good_row(path, label, scheme, problems):
     "Whether a row has a file and a label of the scheme; reports what it lacks."
-    if not Path(path).is_file(): problems.add(path, "no such file", "the picture of this row")
-    elif label not in scheme.classes: problems.add(path, f"label {label!r}" if label else "no label", f"one of {', '.join(scheme.classes)}")
-    else: return True
-    return False
+    there, known = Path(path).is_file(), label in scheme.classes
+    if not there: problems.add(path, "no such file", "the picture of this row")
+    elif not known: problems.add(path, f"label {label!r}", f"one of {', '.join(scheme.classes)}")
+    return there and known
 
 # %% ../../nbs/50b_learn.datasets.ipynb #9d5fd53d
 OPENERS = {"oath": open_oath, "oath2": open_oath, "kiruna": open_kiruna, "yellow_river": open_yellow_river,

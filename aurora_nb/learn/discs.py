@@ -55,14 +55,15 @@ def usual_disc(
     if tuple(shape[:2]) == (256, 256): return THEMIS_DISC
     return Disc((shape[0] - 1) / 2, (shape[1] - 1) / 2, min(shape[:2]) / 2)
 
-# %% ../../nbs/50ab_learn.discs.ipynb #014430bb
+# %% ../../nbs/50ab_learn.discs.ipynb #6396393c
 def skymap_disc(
     skymap,  # Skymap of the camera: `elevation` (y, x), degrees
 ) -> Disc:
     "The circle of the horizon in the pictures of a camera whose pixels are known to look somewhere."
     elevation = np.asarray(skymap.elevation, float)
     high, low = elevation > 80, (elevation > 10) & (elevation < 30)
-    if not (high.any() and low.any()): raise AuroraError("skymap: found no pixel above 80 degrees, or none between 10 and 30")
+    if not (high.any() and low.any()):
+        raise AuroraError("skymap: found no pixel above 80 degrees, or none between 10 and 30")
     row, column = np.nonzero(high)
     weight = elevation[high] - 80
     row, column = float(row @ weight / weight.sum()), float(column @ weight / weight.sum())

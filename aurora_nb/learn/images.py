@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TOP', 'PreparedImages', 'load_images', 'take_images', 'cache_key', 'prepared_images']
 
-# %% ../../nbs/50bb_learn.images.ipynb #9e5427b1
+# %% ../../nbs/50bb_learn.images.ipynb #9a114e2b
 import hashlib
 import json
 import warnings
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core import AuroraError, FileProblem, progress, whole_file, worker_count
+from ..core import FileProblem, progress, whole_file, worker_count
 from .preparation import Preparation, prepare_image, to_dict
 from .tables import read_image
 
@@ -65,7 +65,7 @@ class PreparedImages:
         self.bad[row], self.problem_files[self.rows[row].file] = True, found
         return np.zeros(self.shape, np.float32)
 
-# %% ../../nbs/50bb_learn.images.ipynb #099db541
+# %% ../../nbs/50bb_learn.images.ipynb #2f65255c
 def load_images(
     images: PreparedImages,  # Where to keep them
     rows=None,               # Positions in the table; None is all
@@ -88,6 +88,7 @@ def load_images(
     return rows[~images.bad[rows]]
 
 
+# %% ../../nbs/50bb_learn.images.ipynb #37e725a7
 def take_images(
     images: PreparedImages,  # Where they are kept
     rows,                    # Positions in the table
@@ -103,7 +104,7 @@ def take_images(
             for place, picture in zip(away, pool.map(images.read, rows[away])): out[place] = picture
     return out
 
-# %% ../../nbs/50bb_learn.images.ipynb #085a9f58
+# %% ../../nbs/50bb_learn.images.ipynb #9bd5f024
 def cache_key(
     table: pd.DataFrame,       # Labelled table
     preparation: Preparation,  # What is made of each picture
@@ -117,6 +118,7 @@ def cache_key(
     return told.hexdigest()[:16]
 
 
+# %% ../../nbs/50bb_learn.images.ipynb #24b8be13
 def _write_cache(images, path):
     "All pictures into one file, in pieces; what cannot be read goes into a second one beside it."
     with whole_file(path) as temporary:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['unpack_archive', 'oath_labels', 'oath_origins', 'oath_root', 'open_oath']
 
-# %% ../../nbs/50ad_learn.oath.ipynb #6d48cbe5
+# %% ../../nbs/50ad_learn.oath.ipynb #a432eb90
 import os
 import re
 import tarfile
@@ -13,14 +13,13 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 
 from ..core import AuroraError, FileProblem
 from .schemes import SCHEMES
 from .tables import Problems, join_groups, labelled_table
 
-# %% ../../nbs/50ad_learn.oath.ipynb #56f5483f
+# %% ../../nbs/50ad_learn.oath.ipynb #4e83eb93
 def _members(archive, path):
     "Names and sizes in an open tar or zip file; `FileProblem` for a name that leads out of the folder."
     if isinstance(archive, zipfile.ZipFile): found = [(info.filename, info.file_size) for info in archive.infolist()]
@@ -32,6 +31,7 @@ def _members(archive, path):
     return found
 
 
+# %% ../../nbs/50ad_learn.oath.ipynb #94cc68db
 def unpack_archive(
     path,                   # .tgz, .tar.gz, .tar or .zip
     folder=None,            # Where to; None is a folder of its name beside it
@@ -39,7 +39,8 @@ def unpack_archive(
 ) -> Path:
     "The folder with the archive's files; what is there already is left as it is."
     path = Path(path)
-    folder = path.with_name(re.sub(r"\.(tgz|zip|tar(\.\w+)?)$", "", path.name) + "_files") if folder is None else Path(folder)
+    stem = re.sub(r"\.(tgz|zip|tar(\.\w+)?)$", "", path.name)
+    folder = path.with_name(f"{stem}_files") if folder is None else Path(folder)
     if folder.exists(): return folder
     try:
         opened = zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)
@@ -61,13 +62,14 @@ def _unpack(archive, path, folder, max_gb):
         else: archive.extractall(inside, filter="data")
         os.replace(inside, folder)
 
-# %% ../../nbs/50ad_learn.oath.ipynb #c6a19e55
+# %% ../../nbs/50ad_learn.oath.ipynb #6cc1d21c
 def oath_labels(
     path,  # classifications.csv
 ) -> pd.DataFrame:
     "class2, class6, picNum, picType, rotAng; numbers of pictures and angles as words, with their zeros."
     lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    start = next((number for number, line in enumerate(lines) if line.replace(" ", "").startswith("class2,class6")), None)
+    bare = [line.replace(" ", "") for line in lines]
+    start = next((number for number, line in enumerate(bare) if line.startswith("class2,class6")), None)
     if start is None: raise FileProblem(path, "no line 'class2,class6,picNum,picType,rotAng'", "OATH's table of labels")
     names = [name.strip() for name in lines[start].split(",")]
     rows = [line.split(",") for line in lines[start + 1:] if line.strip()]
@@ -76,6 +78,7 @@ def oath_labels(
     return pd.DataFrame(rows, columns=names).map(str.strip)
 
 
+# %% ../../nbs/50ad_learn.oath.ipynb #2b666c38
 def oath_origins(
     path,  # files_origin.csv; may be absent
 ) -> pd.DataFrame:
@@ -88,9 +91,10 @@ def oath_origins(
     moments = pd.to_datetime(table.time, format="%d/%b/%Y %H:%M:%S.%f").astype("datetime64[ns]")
     return table.assign(station=table.station.str.lower(), time=moments)
 
-# %% ../../nbs/50ad_learn.oath.ipynb #f59a9452
+# %% ../../nbs/50ad_learn.oath.ipynb #ccf9e628
 _LABELS = ("classifications/classifications.csv", "classification/classifications.csv", "classifications.csv")
-_PICTURES = {"upright": ("images/cropped_scaled", "images/scaled_cropped", "."), "rotated": ("images/cropped_scaled_rotated", ".")}
+_PICTURES = {"upright": ("images/cropped_scaled", "images/scaled_cropped", "."),
+             "rotated": ("images/cropped_scaled_rotated", ".")}
 
 
 def oath_root(
@@ -111,7 +115,7 @@ def _pictures(root, kind):
     form = re.compile(r"(\d+)\.png" if kind == "upright" else r"(\d+)_(\d+)\.png")
     return {match[1]: place / name for name in sorted(os.listdir(place)) if (match := form.fullmatch(name))}, place
 
-# %% ../../nbs/50ad_learn.oath.ipynb #a692c51d
+# %% ../../nbs/50ad_learn.oath.ipynb #06bbba97
 def open_oath(
     folder,                     # Of the set, or its tarball, which is unpacked beside itself
     problems: Problems,         # Where to report
@@ -120,7 +124,8 @@ def open_oath(
     missing: str = "leave_out",  # Labels without a picture: "leave_out" or "keep"
 ) -> pd.DataFrame:
     "The labelled table of OATH, in the order of its numbers."
-    if missing not in ("leave_out", "keep"): raise AuroraError(f"missing: found {missing!r}, expected 'leave_out' or 'keep'")
+    if missing not in ("leave_out", "keep"):
+        raise AuroraError(f"missing: found {missing!r}, expected 'leave_out' or 'keep'")
     folder = unpack_archive(folder) if Path(folder).is_file() else folder
     root, labels_file = oath_root(folder)
     labels, (files, place) = oath_labels(labels_file), _pictures(root, pictures)

@@ -6,8 +6,7 @@
 __all__ = ['resize_weights', 'Cut', 'cut_of', 'exact_limits', 'Preparation', 'prepare_image', 'picture_flaw', 'prepare_batch',
            'fitted_to', 'to_dict', 'from_dict']
 
-# %% ../../nbs/50ba_learn.preparation.ipynb #3373536c
-from collections.abc import Sequence
+# %% ../../nbs/50ba_learn.preparation.ipynb #ce8231f1
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -38,7 +37,7 @@ def resize_weights(
     row, used = np.broadcast_to(np.arange(size)[:, None], near.shape), weight > 0
     return csr_array((weight[used].astype(np.float32), (row[used], near[used])), shape=(size, count))
 
-# %% ../../nbs/50ba_learn.preparation.ipynb #701309c7
+# %% ../../nbs/50ba_learn.preparation.ipynb #ed542654
 class Cut(NamedTuple):
     "How a disc is cut from pictures of one shape and brought to one size."
     rows: slice          # Of the picture that hold the disc
@@ -62,9 +61,10 @@ def cut_of(
              for middle, count in zip(disc[:2], shape)]
     mask = disc.mask(shape)[tuple(spans)]
     if not mask.any():
-        raise AuroraError(f"found no pixel of the disc (row {disc.row:g}, column {disc.column:g}, radius {disc.radius:g}) "
-                          f"in a picture of {shape[0]} x {shape[1]} pixels. Give the disc of this camera.")
-    down, across = (resize_weights(middle + 0.5 - disc.radius - span.start, 2 * disc.radius, size, span.stop - span.start)
+        raise AuroraError(f"found no pixel of the disc (row {disc.row:g}, column {disc.column:g}, radius "
+                          f"{disc.radius:g}) in a picture of {shape[0]} x {shape[1]} pixels. Give this camera's disc.")
+    width = 2 * disc.radius
+    down, across = (resize_weights(middle + 0.5 - disc.radius - span.start, width, size, span.stop - span.start)
                     for middle, span in zip(disc[:2], spans))
     edge = Disc((size - 1) / 2, (size - 1) / 2, size / 2).mask((size, size))
     if not masked: mask, edge = np.ones_like(mask), np.ones_like(edge)
@@ -133,11 +133,12 @@ class Preparation:
         "The circle that becomes the prepared picture."
         return (self.disc or usual_disc(shape)).scaled(self.crop)
 
-# %% ../../nbs/50ba_learn.preparation.ipynb #9f627ec0
+# %% ../../nbs/50ba_learn.preparation.ipynb #f9680096
 def _check_fields(preparation):
     "Raise `AuroraError` where a field is not what it should be."
     p = preparation
-    checks = {"size": (p.size, 8 <= p.size <= 4096, "8 to 4096 pixels"), "bands": (p.bands, p.bands in (1, 3), "1 or 3"),
+    checks = {"size": (p.size, 8 <= p.size <= 4096, "8 to 4096 pixels"),
+              "bands": (p.bands, p.bands in (1, 3), "1 or 3"),
               "stretch": (p.stretch, p.stretch in ("disc", "frame", "range", "none"), "disc, frame, range or none"),
               "percentiles": ((p.low_percent, p.high_percent), 0 <= p.low_percent < p.high_percent <= 100,
                               "0 <= low < high <= 100"),
@@ -146,7 +147,7 @@ def _check_fields(preparation):
     for name, (found, good, wanted) in checks.items():
         if not good: raise AuroraError(f"Preparation: {name}: found {found!r}, expected {wanted}")
 
-# %% ../../nbs/50ba_learn.preparation.ipynb #de7a7e1c
+# %% ../../nbs/50ba_learn.preparation.ipynb #6e24add3
 def _limits(preparation, planes, inside, whole):
     "Low and high value of one picture: of the pixels of the cut, or of the whole planes."
     p = preparation
@@ -158,18 +159,20 @@ def _limits(preparation, planes, inside, whole):
     return exact_limits(values.astype(np.float32, copy=False), p.low_percent, p.high_percent)
 
 
+# %% ../../nbs/50ba_learn.preparation.ipynb #15bea139
 def _scaled(plane, low, high, mask):
     "Values of the cut between the limits as 0 to 1, finite, black outside."
-    if not high > low: return np.zeros(mask.shape, np.float32)
+    if not high - low > 1e-37: return np.zeros(mask.shape, np.float32)  # less has no inverse in float32
     values = plane.astype(np.float32)
     if plane.dtype.kind == "f": np.nan_to_num(values, copy=False, nan=low, posinf=low, neginf=low)
-    values -= np.float32(low)
-    values *= np.float32(1 / (high - low))
+    with np.errstate(over="ignore"):  # what is far above the limit is 1 in any case
+        values -= np.float32(low)
+        values *= np.float32(1 / (high - low))
     np.clip(values, 0, 1, out=values)
     values *= mask
     return values
 
-# %% ../../nbs/50ba_learn.preparation.ipynb #7f41060f
+# %% ../../nbs/50ba_learn.preparation.ipynb #bfcd6232
 def _as_numbers(image, stretch):
     "The picture as an array whose type we know to scale."
     image = np.asarray(image)
@@ -183,6 +186,7 @@ def _as_numbers(image, stretch):
     with np.errstate(over="ignore"): return image.astype(np.float32)
 
 
+# %% ../../nbs/50ba_learn.preparation.ipynb #6bddb96c
 def prepare_image(
     image,                     # (y, x) or (y, x, band), any type
     preparation: Preparation,  # What to make of it

@@ -63,7 +63,7 @@ _PUBLISHED = (
                 "the FCN of Jang Bogo Station; classes of pixels, not of pictures"))
 SCHEMES = {scheme.name: scheme for scheme in _PUBLISHED}
 
-# %% ../../nbs/50a_learn.schemes.ipynb #bfefd627
+# %% ../../nbs/50a_learn.schemes.ipynb #bdcb9a83
 def find_scheme(
     scheme,  # Name, or a LabelScheme
 ) -> LabelScheme:
@@ -79,7 +79,8 @@ def register_scheme(
     "Make a scheme known by its name in this process, and return it."
     known = SCHEMES.get(scheme.name, scheme)
     if known.classes != scheme.classes:
-        raise AuroraError(f"scheme {scheme.name!r} is known with classes {', '.join(known.classes)}. Choose another name.")
+        raise AuroraError(f"scheme {scheme.name!r} is known with classes {', '.join(known.classes)}. "
+                          "Choose another name.")
     SCHEMES[scheme.name] = scheme
     return scheme
 

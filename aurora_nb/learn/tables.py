@@ -6,7 +6,7 @@
 __all__ = ['FIRST', 'Problems', 'moment_in_name', 'name_nights', 'join_groups', 'labelled_table', 'table_classes', 'label_codes',
            'read_image', 'check_images']
 
-# %% ../../nbs/50ac_learn.tables.ipynb #8eba99c5
+# %% ../../nbs/50ac_learn.tables.ipynb #5bc33a9e
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from ..core import AuroraError, FileProblem, progress, worker_count
-from .schemes import LabelScheme, find_scheme
-from ..readers.base import find_reader
+from .schemes import find_scheme
+from ..readers.base import file_head, find_reader
+from ..readers.movies import Movies, movie_container
 from ..readers.pictures import common_times, read_picture
 from ..simulate.layouts import night_of, read_groups
 
@@ -96,7 +97,7 @@ def join_groups(
         rows[name] = column
     return rows
 
-# %% ../../nbs/50ac_learn.tables.ipynb #7e3c729d
+# %% ../../nbs/50ac_learn.tables.ipynb #4545dbdb
 FIRST = ["file", "station", "time", "night", "label"]
 
 
@@ -125,19 +126,21 @@ def labelled_table(
     return table
 
 
+# %% ../../nbs/50ac_learn.tables.ipynb #ded9f3bf
 def _in_order(rows):
     "By station and time where all are known, else by the names of the files, which often tell it; never by class."
     if rows.time.notna().all(): return rows.sort_values(["station", "time"], kind="stable")
     return rows.iloc[np.argsort([Path(name).name for name in rows.file], kind="stable")]
 
-# %% ../../nbs/50ac_learn.tables.ipynb #ec2edceb
+# %% ../../nbs/50ac_learn.tables.ipynb #d5745dfe
 def table_classes(
     table: pd.DataFrame,  # Labelled table
 ) -> tuple:
     "Its classes in order; `AuroraError` where the table has forgotten them, or has labels that are none of them."
     classes = table.attrs.get("classes") or (
         find_scheme(table.attrs["scheme"]).classes if table.attrs.get("scheme") else ())
-    if not classes: raise AuroraError("this table does not say its classes. Set table.attrs['classes'], in their order.")
+    if not classes:
+        raise AuroraError("this table does not say its classes. Set table.attrs['classes'], in their order.")
     if unknown := sorted(set(table.label) - set(classes)):
         raise AuroraError(f"found label {unknown[0]!r} in the table, expected one of {', '.join(classes)}")
     return tuple(classes)
@@ -150,7 +153,19 @@ def label_codes(
     places = {name: number for number, name in enumerate(table_classes(table))}
     return np.array([places[name] for name in table.label], np.int64)
 
-# %% ../../nbs/50ac_learn.tables.ipynb #f04f15f4
+# %% ../../nbs/50ac_learn.tables.ipynb #f5e25db4
+def _bitmap(path):
+    "The picture in a BMP file."
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["BMP"]) as picture:
+            return np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+    except Exception as error:  # Pillow raises whatever a damaged file makes it raise
+        raise FileProblem(path, f"a damaged bitmap ({error})", advice="Fetch it again.") from None
+
+
+# %% ../../nbs/50ac_learn.tables.ipynb #fe07b4a2
 def read_image(
     row,                       # Row of a table (from itertuples or iloc), or the path of a picture
     frame: int | None = None,  # Number of the frame in a file of many; None takes the row's `frame`, if it has one
@@ -159,8 +174,13 @@ def read_image(
     path = row if isinstance(row, str | Path) else row.file
     frame = getattr(row, "frame", None) if frame is None else frame
     if not Path(path).is_file(): raise FileProblem(path, "no such file", "a picture")
-    if frame is None or pd.isna(frame) or frame < 0: return read_picture(path)[0]
-    return find_reader(path).read_rows(Path(path), np.array([int(frame)])).image[0]
+    if frame is None or pd.isna(frame) or frame < 0:
+        return _bitmap(path) if Path(path).suffix.lower() == ".bmp" else read_picture(path)[0]
+    if movie_container(file_head(path)):  # its frames need no moments here: the row has one
+        return Movies(start="2000-01-01", cadence="1s").read_rows(Path(path), np.array([int(frame)])).image[0]
+    content = find_reader(path).read(Path(path)).image
+    if frame < len(content): return content[int(frame)]
+    raise FileProblem(path, f"{len(content)} frames", f"at least {int(frame) + 1}, as the row says")
 
 # %% ../../nbs/50ac_learn.tables.ipynb #b8dbc1cc
 def check_images(
