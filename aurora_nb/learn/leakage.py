@@ -248,7 +248,7 @@ def _drawn_groups(table, split, groups):
         if (names[split.test] != "").mean() > 0.5: return group if isinstance(group, str) else "group given", names
     return "", None
 
-# %% ../../nbs/50g_learn.leakage.ipynb #be643da9
+# %% ../../nbs/50g_learn.leakage.ipynb #4a02d693
 def leakage_table(
     table: pd.DataFrame,  # Labelled table
     splits,               # Several Splits of it
@@ -261,23 +261,31 @@ def leakage_table(
                         index=[report.name for report in reports])
     return pd.concat([rows, rows.mean().to_frame("mean").T, rows.std(ddof=0).to_frame("standard deviation").T])
 
+# %% ../../nbs/50g_learn.leakage.ipynb #510a6865
+_MARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36000: "10 h", 86400: "1 day",
+          864000: "10 days", 8640000: "100 days", 86400000: "1000 days"}
+
 
 def plot_leakage(
     reports,  # One report or several
     ax=None,  # Axes to draw on; None makes some
 ):
-    "Share of the test frames that have a training frame nearer than so many seconds; returns the axes."
+    "Share of the test frames that have a training frame so near in time; returns the axes."
     import matplotlib.pyplot as plt
 
     ax = plt.subplots(figsize=(6, 3.4), layout="constrained")[1] if ax is None else ax
-    for report in [reports] if isinstance(reports, LeakageReport) else reports:
-        seconds = np.sort(report.seconds[np.isfinite(report.seconds)])
-        told = f"{report.name or report.group}: copying scores {100 * report.copy_accuracy:.1f} %"
-        ax.step(np.maximum(seconds, 1), np.arange(1, len(seconds) + 1) / max(len(seconds), 1), where="post", label=told)
-    ax.set(xscale="log", ylim=(0, 1.02), ylabel="Share of test frames", xlabel="Time to the nearest training frame")
-    marks = {1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 day", 86400 * 30: "30 days", 86400 * 365: "1 year"}
-    low, high = ax.get_xlim()
-    ax.set_xticks([mark for mark in marks if low <= mark <= high], [marks[mark] for mark in marks if low <= mark <= high])
+    reports = [reports] if isinstance(reports, LeakageReport) else list(reports)
+    known = [np.sort(np.maximum(report.seconds[np.isfinite(report.seconds)], 1)) for report in reports]
+    every = np.concatenate([*known, [] if any(map(len, known)) else [1.0, 86400.0]])
+    low, high = every.min() / 3, every.max() * 3
+    for report, seconds in zip(reports, known):
+        share = np.arange(len(seconds) + 2) / max(len(seconds), 1)
+        ax.step([low, *seconds, high], np.minimum(share, 1), where="post",
+                label=f"{report.name}: copying scores {_share(report.copy_accuracy)}")
+    ax.set(xscale="log", xlim=(low, high), ylim=(0, 1.05), ylabel="Share of test frames",
+           xlabel="Time to the nearest training frame, or less")
+    marks = [(at, name) for at, name in _MARKS.items() if low <= at <= high]
+    ax.set_xticks(*zip(*marks)) if marks else None
     ax.minorticks_off()
-    ax.legend(frameon=False, loc="center left")
+    ax.legend(frameon=False, loc="center")
     return ax
