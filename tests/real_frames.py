@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pandas as pd
+import torch
 
 from aurora_nb.learn.discs import THEMIS_DISC, Disc
 from aurora_nb.learn.preparation import Preparation, prepare_image
@@ -90,3 +91,40 @@ def prepared_real(
         return prepare_image(image, replace(preparation, disc=disc))
 
     return np.stack([one(row) for row in table.itertuples()])
+
+
+def judge_real(
+    folder: Path,  # Folder of real data
+    model,         # Classifier of the scheme of OATH
+) -> pd.DataFrame:
+    "The table with what the model says: `found`, its `probability`, `found_form` and `found_aurora`."
+    table, found = real_labels(), []
+    pictures = torch.from_numpy(prepared_real(folder, table, model.preparation))
+    for batch in pictures.split(16): found.append(model.probabilities(batch).cpu().numpy())
+    found = np.concatenate(found)
+    names = pd.Series(np.array(model.classes)[found.argmax(1)])
+    auroral = names.isin(OATH_AURORA)
+    return table.assign(found=names, probability=found.max(1).round(3), found_form=names.where(auroral, "none"),
+                        found_aurora=np.where(auroral, "yes", "no"), set_name=table.file.map(set_of))
+
+
+def set_of(file: str) -> str:
+    "Which of the issue's sets a file belongs to."
+    if file.endswith(".mp4"): return "movies"
+    return {"oath/": "OATH", "kho_color/": "Longyearbyen"}.get(file[:file.index("/") + 1], "others")
+
+
+def real_scores(
+    judged: pd.DataFrame,  # From `judge_real`
+) -> pd.DataFrame:
+    "Accuracy of aurora or not and of the coarse form by set, of all frames and of those that are not in doubt."
+    def score(rows):
+        right, form = rows.aurora == rows.found_aurora, rows.form == rows.found_form
+        sure_aurora, sure = rows.aurora_doubt == "sure", rows.doubt == "sure"
+        return {"frames": len(rows), "aurora": right.mean(), "aurora_sure": right[sure_aurora].mean(), "form": form.mean(),
+                "frames_sure": sure.sum(), "form_sure": form[sure].mean()}
+
+    named = judged.set_name.isin(["OATH", "Longyearbyen", "movies"])
+    parts = {name: rows for name, rows in judged.groupby("set_name")}
+    parts |= {"the three named sets": judged[named], "all": judged}
+    return pd.DataFrame({name: score(rows) for name, rows in parts.items()}).T.round(3)

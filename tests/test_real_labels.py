@@ -1,9 +1,15 @@
 "Real frames labelled by eye: the table is whole, and what a model without a real label in training makes of them."
 import numpy as np
-from real_frames import OATH_AURORA, OATH_CLASSES, disc_of, prepared_real, real_image, real_labels
+import pytest
+from conftest import PROJECT
+from real_frames import (OATH_AURORA, OATH_CLASSES, disc_of, judge_real, prepared_real, real_image, real_labels,
+                         real_scores)
 
 from aurora_nb.learn.discs import usual_disc
 from aurora_nb.learn.preparation import Preparation
+from aurora_nb.learn.saved import load_model, shipped_models
+
+LEAST_AURORA, LEAST_FORM = 0.85, 0.85  # of the issue
 
 
 def test_labels_are_whole():
@@ -45,3 +51,17 @@ def test_frames_show_sky_inside_their_discs(shared_data):
         image, disc = real_image(shared_data, row.file, row.frame)
         assert image.dtype in (np.uint8, np.uint16, np.int16), row.file
         assert 0 <= disc.row < image.shape[0] and 0 <= disc.column < image.shape[1], row.file
+
+
+def test_shipped_model_on_real_frames(shared_data):
+    "No real label was in its training. The table and the failures are left in test-output/real_frames.txt."
+    if "oath" not in shipped_models(): pytest.skip("no model 'oath' comes with the package yet")
+    judged = judge_real(shared_data, load_model("oath"))
+    scores = real_scores(judged)
+    wrong = judged[(judged.aurora != judged.found_aurora) | (judged.form != judged.found_form)]
+    columns = ["file", "frame", "aurora", "form", "doubt", "found", "probability", "reason"]
+    report = PROJECT / "test-output/real_frames.txt"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(f"{scores.to_string()}\n\n{wrong[columns].to_string(index=False)}\n")
+    assert scores.aurora["the three named sets"] >= LEAST_AURORA, report.read_text()
+    assert scores.form["the three named sets"] >= LEAST_FORM, report.read_text()

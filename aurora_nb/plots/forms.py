@@ -30,7 +30,7 @@ def form_names(
     if not 1 <= len(chosen) <= 12: raise AuroraError(f"found {len(chosen)} classes, expected 1 to 12 panels")
     return chosen
 
-# %% ../../nbs/44a_plots.forms.ipynb #93e555ab
+# %% ../../nbs/44a_plots.forms.ipynb #66183d28
 def plot_form(
     rates: xr.Dataset,     # rate over local_time, of one class
     window: xr.Dataset | None = None,  # The same from `running_counts`, with lower and upper
@@ -44,12 +44,13 @@ def plot_form(
     ax = plt.figure(figsize=(3.5, 1.6)).gca() if ax is None else ax
     edges = bin_steps(rates.local_time.values)
     middles = (edges[:-1] + edges[1:]) / 2
+    seen = np.isfinite(rates.rate.values)  # a window reaches beyond it
     faint = {"color": color, "lw": 1.2} if window is None else {"color": "0.65", "lw": 0.6}
     ax.stairs(rates.rate, edges, baseline=None, **faint)
     if window is not None:
-        ax.fill_between(middles, window.lower, window.upper, color=color, alpha=0.25, lw=0)
-        ax.plot(middles, window.rate, color=color, lw=1.4)
-    if beside is not None: ax.plot(middles, beside.rate, color="black", lw=0.9, ls=(0, (4, 2)))
+        ax.fill_between(middles, window.lower, window.upper, where=seen, color=color, alpha=0.25, lw=0)
+        ax.plot(middles, window.rate.where(seen), color=color, lw=1.4)
+    if beside is not None: ax.plot(middles, beside.rate.where(seen), color="black", lw=0.9, ls=(0, (4, 2)))
     return ax
 
 # %% ../../nbs/44a_plots.forms.ipynb #f43a8ae3
@@ -100,7 +101,7 @@ def plot_forms_by_local_time(
     if station is not None: universal_time_axis(axes[0], station, date)
     return axes
 
-# %% ../../nbs/44a_plots.forms.ipynb #2cd21416
+# %% ../../nbs/44a_plots.forms.ipynb #1b204368
 def _of_class(rates, name):
     "The rates of one class; None where there are none."
     return rates.sel(label=name) if rates is not None and name in rates.label.values else None
@@ -121,7 +122,8 @@ def _form_axes(count, axes, figure):
 def _name_panels(axes, names, rates, edges):
     "Letters and names inside the panels, local time below the last."
     for letter, name, ax in zip("abcdefghijklm", ["all", *names], axes):
-        ax.text(0.015, 0.93, f"({letter}) {name}", transform=ax.transAxes, va="top", fontsize="small")
+        ax.text(0.015, 0.93, f"({letter}) {name}", transform=ax.transAxes, va="top", fontsize="small",
+                bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 1})
         ax.tick_params(labelsize="small", labelbottom=ax is axes[-1])
     step = 3 if edges[-1] - edges[0] > 14 else 2 if edges[-1] - edges[0] > 6 else 1
     hours = np.arange(np.ceil(edges[0] / step) * step, edges[-1] + 1e-9, step)
