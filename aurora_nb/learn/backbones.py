@@ -126,7 +126,18 @@ def build_shufflenet(classes, bands=1, pretrained=False, size=128, mean=None, st
     levels = imagenet_levels(bands, mean, std) if pretrained else (mean, std)
     return Network(body, 1024, classes, bands, *levels, dropout)
 
-# %% ../../nbs/53_learn.backbones.ipynb #a0fdc03a
+# %% ../../nbs/53_learn.backbones.ipynb #f344806a
+def _published_timm(architecture, file, **options):
+    "A body with weights from a file, and what timm knows of these."
+    weights = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read_weights(file)}}
+    try: body = timm.create_model(architecture, **options, **weights)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise FileProblem(file, "weights of another network", f"those of {architecture}", str(error)[:120]) from error
+    body.reset_classifier(0)
+    body.pretrained_cfg["state_dict"] = None  # or every copy of the network would carry them twice
+    return body, body.pretrained_cfg
+
+# %% ../../nbs/53_learn.backbones.ipynb #df280664
 _TIMM = {  # name: network of timm with the tag of its weights, size of their file in MB, least size of pictures in pixels
     "vgg16": ("vgg16.tv_in1k", 553.4, 32),
     "resnet18": ("resnet18.a1_in1k", 46.8, 32),
@@ -144,18 +155,15 @@ def build_timm(name, classes, bands=1, pretrained=False, size=128, mean=None, st
     "One of the networks of timm in our table."
     architecture, size_mb, least = _TIMM[name]
     if size < least: raise AuroraError(f"size: found {size}, expected at least {least} pixels for {name}")
-    levels, loading = (mean, std), {}
-    if name == "swin_tiny": options = {"img_size": size, "strict_img_size": False, **options}
+    levels = mean, std
+    if name == "swin_tiny":
+        if size % 4: raise AuroraError(f"size: found {size}, expected a multiple of 4, the patch of {name}")
+        options = {"img_size": size, "strict_img_size": False, **options}
+    body = timm.create_model(architecture, num_classes=0, in_chans=bands, **options) if not pretrained else None
     if pretrained:
         file = hub_file(name, f"timm/{architecture}", size_mb) if pretrained is True else pretrained
-        loading = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read_weights(file)}}
-        published = timm.get_pretrained_cfg(architecture)
-        levels = imagenet_levels(bands, mean, std, published.mean, published.std)
-    try: body = timm.create_model(architecture, num_classes=0, in_chans=bands, **options, **loading)
-    except (RuntimeError, KeyError) as error:
-        if not loading: raise
-        raise FileProblem(file, "weights of another network", f"those of {architecture}", str(error)[:120]) from error
-    body.pretrained_cfg["state_dict"] = None  # or every copy of the network would carry them twice
+        body, published = _published_timm(architecture, file, in_chans=bands, **options)
+        levels = imagenet_levels(bands, mean, std, published["mean"], published["std"])
     return Network(body, body.head_hidden_size, classes, bands, *levels, dropout)
 
 # %% ../../nbs/53_learn.backbones.ipynb #e1742ebd
