@@ -7,8 +7,8 @@ __all__ = ['LIMITS', 'PAPER', 'FROM_SCRATCH', 'resample', 'limited', 'SpatialTra
            'build_spatial_margin', 'Settings', 'MarginTargets', 'transformer_body_head', 'spatial_margin_learner',
            'train', 'transformed', 'draw_transformed', 'retrieval_neighbours']
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #0f14e24e
-from dataclasses import dataclass, replace
+# %% ../../nbs/61a_families.spatial_margin.ipynb #2e5029aa
+from dataclasses import dataclass
 from functools import partial
 
 import aurora_nb.learn  # makes torchvision fit torch
@@ -25,7 +25,7 @@ from fastai.optimizer import SGD, Adam
 from torch import nn
 
 from ..core import AuroraError
-from .convnets import KeepBest, LowPrecision, network_outputs
+from .convnets import KeepBest, LowPrecision
 from .margin import Easing, LargeMarginLinear, easing_within
 from ..learn.backbones import Network, body_and_head, build_network
 
@@ -251,7 +251,7 @@ def transformed(
         theta = network.transformer.theta(batch)
         return resample(batch, theta).cpu().numpy(), theta.cpu().numpy()
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #5a624aba
+# %% ../../nbs/61a_families.spatial_margin.ipynb #09389197
 def draw_transformed(
     model,      # As of `transformed`
     images,     # As of `transformed`
@@ -269,7 +269,8 @@ def draw_transformed(
         for ax, image in ((upper, old), (lower, new)):
             ax.imshow(image.mean(0), cmap="gray", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
-        upper.plot(x, y, color="tab:orange", lw=1, clip_on=True)
+        upper.set_autoscale_on(False)
+        upper.plot(x, y, color="tab:orange", lw=1)
         upper.plot(x[:2], y[:2], color="tab:orange", lw=3)
     return axes
 
