@@ -74,7 +74,8 @@ def test_gradient_of_the_layer_in_float64():
     head, rows = LargeMarginLinear(5, 3, 4).double(), torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     head.targets, head.easing = torch.arange(6) % 3, 0.5
     assert torch.autograd.gradcheck(head, (rows,), atol=1e-6)
-    assert torch.autograd.gradcheck(lambda weight: torch.func.functional_call(head, {"weight": weight}, rows), head.weight)
+    called = lambda weight: torch.func.functional_call(head, {"weight": weight}, rows)
+    assert torch.autograd.gradcheck(called, head.weight)
 
 
 def test_easing_falls_and_ends():
@@ -139,7 +140,8 @@ def test_saved_and_loaded(tmp_path):
 
     network = build_network("spatial_margin", classes=4, size=64, width=8, margin=4, scales=[0.5, 1.5])
     with torch.no_grad(): network.transformer.regress.bias.add_(0.1)
-    given = saved.Classifier(network.eval(), ("arc", "drapery", "radial", "hotspot"), "yellow_river", Preparation(size=64))
+    classes = "arc", "drapery", "radial", "hotspot"
+    given = saved.Classifier(network.eval(), classes, "yellow_river", Preparation(size=64))
     saved.save_model(given, tmp_path / "ours.safetensors", half=False)
     found = saved.load_model(tmp_path / "ours.safetensors")
     pictures = torch.rand(3, 1, 64, 64)

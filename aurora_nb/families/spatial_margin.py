@@ -194,7 +194,7 @@ def _optimiser(settings):
     if settings.optimiser == "adam": return partial(Adam, mom=settings.momentum)
     return partial(SGD, mom=settings.momentum, decouple_wd=False)  # Caffe adds the decay to the gradient
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #d0a3d1c9
+# %% ../../nbs/61a_families.spatial_margin.ipynb #0eafd004
 def spatial_margin_learner(
     dls,                           # DataLoaders of `50c_learn.loaders`
     margin: int = 3,               # m; 1 is a plain softmax
@@ -221,7 +221,7 @@ def spatial_margin_learner(
     learner.settings = settings
     return learner
 
-
+# %% ../../nbs/61a_families.spatial_margin.ipynb #f8a235f7
 def train(
     learner: Learner,  # From `spatial_margin_learner`
     epochs: int,       # Times through the training set
