@@ -6,7 +6,7 @@
 __all__ = ['PIECE', 'work_ahead', 'Piece', 'flaw_of', 'prepare_piece', 'judge_pictures', 'labels_table', 'predict_frames',
            'predict_files']
 
-# %% ../../nbs/56_learn.predict.ipynb #d464472a
+# %% ../../nbs/56_learn.predict.ipynb #3dd1e0ab
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ import torch
 from ..core import AuroraError, FileProblem, progress, worker_count
 from ..frames import validate_frames
 from .preparation import Preparation, picture_flaw, prepare_image
-from .saved import Classifier, classifier_from, load_model
+from .saved import Classifier, classifier_from, faster, load_model
 from .tables import read_image
 from ..readers.apart import read_file
 from ..readers.base import Reader, file_list, find_reader
@@ -98,7 +98,7 @@ def _batches(load, items, preparation, batch, workers):
         for some in _grouped(pieces, max(1, batch // size)):
             yield np.concatenate([piece.pictures for piece in some]), [each for piece in some for each in piece.reason]
 
-# %% ../../nbs/56_learn.predict.ipynb #958c1c46
+# %% ../../nbs/56_learn.predict.ipynb #8d0d91d9
 def judge_pictures(
     model: Classifier,          # Trained model
     load,                       # From an item to a list of pictures, with a FileProblem where there is none
@@ -112,7 +112,7 @@ def judge_pictures(
     if precision not in ("float32", "bfloat16"):
         raise AuroraError(f"precision: found {precision!r}, expected 'float32' or 'bfloat16'")
     if batch < 1: raise AuroraError(f"batch: found {batch}, expected 1 or more")
-    found, reasons, rows, device = [], {}, 0, model.device
+    model, found, reasons, rows, device = faster(model), [], {}, 0, model.device
     with progress(None, "frames", total) as shown:
         for pictures, reason in _batches(load, items, model.preparation, batch, worker_count(workers)):
             pictures = torch.from_numpy(pictures)
@@ -264,7 +264,7 @@ class _Files:
 
 def _row_blocks(count, most): return [np.arange(start, min(start + most, count)) for start in range(0, count, most or count)]
 
-# %% ../../nbs/56_learn.predict.ipynb #156f1d68
+# %% ../../nbs/56_learn.predict.ipynb #8876ea09
 def predict_files(
     model,                      # Classifier, path or name for `load_model`, or Learner
     paths,                      # A file, a folder, a pattern, or a list of these
@@ -285,8 +285,9 @@ def predict_files(
     codes = [np.full(len(time), code.lower() if station is None else station.lower()) for code, time in known]
     time = np.concatenate([np.asarray(time, "M8[ns]") for _, time in known])
     labels = labels_table(found, model, np.concatenate(codes), time, reasons, annotator)
-    labels.attrs["problem_files"] = source.problems
-    return labels[~labels.index.duplicated()].sort_index()
+    labels.attrs["problem_files"], again = source.problems, labels.index.duplicated()
+    if again.any(): source.problems["(all files)"] = f"found {again.sum()} frames at a moment that another frame has, left out"
+    return labels[~again].sort_index()
 
 
 def _no_frames(problems):
