@@ -46,23 +46,23 @@ def download_source(
     if new: print(words)
     return path
 
-# %% ../../nbs/50e_learn.download.ipynb #52bf4623
+# %% ../../nbs/50e_learn.download.ipynb #c248207a
 def _unpacked(path):
     "Folder with the files of an archive, and of archives in it."
     try: folder = unpack_archive(path)
     except FileProblem as problem:
-        advice = problem.advice.replace("Fetch it again", "Move it away to fetch it anew, or pass address= of another copy")
+        advice = problem.advice.replace("Fetch it again", "Move it away to fetch it anew, or pass another address=")
         raise FileProblem(path, problem.found, problem.expected, advice) from None
-    inner = [found for found in sorted(folder.rglob("*")) if found.name.lower().endswith((".zip", ".tgz", ".tar", ".tar.gz"))]
-    for archive in inner: unpack_archive(archive)
+    for found in sorted(folder.rglob("*")):
+        if found.name.lower().endswith((".zip", ".tgz", ".tar", ".tar.gz")): unpack_archive(found)
     return folder
 
-
+# %% ../../nbs/50e_learn.download.ipynb #47ebe0d2
 def download_oath(
     folder=None,    # Where to; None is the cache
     **options,      # address, sha256, attempts, wait_s, timeout_s
 ) -> Path:
-    "Folder of the Oslo Auroral THEMIS set: 5824 pictures, six and two classes, about 500 MB. `open_labelled(…, \"oath\")`"
+    "Folder of the Oslo Auroral THEMIS set: 5824 pictures, six classes, about 500 MB. `open_labelled(…, \"oath\")`"
     return _unpacked(download_source("oath", folder, **options))
 
 
@@ -74,7 +74,7 @@ def download_yellow_river(
     "Folder of ASI8K or ASI2K of Yellow River Station: four dayside classes. `open_labelled(…, \"yellow_river\")`"
     return _unpacked(download_source(f"yellow_river_{part.lower()}", folder, **options))
 
-
+# %% ../../nbs/50e_learn.download.ipynb #745d71ee
 def download_kiruna(
     folder=None,    # Where to; None is the cache
     **options,      # address, sha256, attempts, wait_s, timeout_s

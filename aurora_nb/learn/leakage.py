@@ -205,7 +205,7 @@ def _rows(report):
     yield "runs of the same label", (f"{report.runs}, mean length {report.same_label_run:.1f}, "
                                      f"{report.expected_run:.2f} if independent")
 
-# %% ../../nbs/50g_learn.leakage.ipynb #a6d1469e
+# %% ../../nbs/50g_learn.leakage.ipynb #2ebb5a82
 def leakage_report(
     table: pd.DataFrame,    # Labelled table
     split,                  # Split of its rows
@@ -217,7 +217,8 @@ def leakage_report(
 ) -> LeakageReport:
     "How near test and training are, and what copying the nearest label scores."
     if by not in (None, "index", "time"): raise AuroraError(f"by: found {by!r}, expected 'index' or 'time'")
-    if label not in table: raise AuroraError(f"found no column {label!r} of labels; there are: {', '.join(map(str, table))}")
+    if label not in table:
+        raise AuroraError(f"found no column {label!r} of labels; there are: {', '.join(map(str, table))}")
     for part in ("train", "test"):
         if not len(getattr(split, part)): raise AuroraError(f"found no image in {part}, expected some to compare")
     labels, place = words(table[label]), frame_order(table, label)
@@ -261,8 +262,8 @@ def leakage_table(
                         index=[report.name for report in reports])
     return pd.concat([rows, rows.mean().to_frame("mean").T, rows.std(ddof=0).to_frame("standard deviation").T])
 
-# %% ../../nbs/50g_learn.leakage.ipynb #510a6865
-_MARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36000: "10 h", 86400: "1 day",
+# %% ../../nbs/50g_learn.leakage.ipynb #e9f8fc55
+_MARKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 86400: "1 day",
           864000: "10 days", 8640000: "100 days", 86400000: "1000 days"}
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from ..core import AuroraError
 from .groups import group_of, words
 
-# %% ../../nbs/50h_learn.parts.ipynb #34950133
+# %% ../../nbs/50h_learn.parts.ipynb #59383be9
 @dataclass(frozen=True, eq=False)
 class Split:
     "Which rows of a labelled table are for training, validation and test; rows may be in none."
@@ -33,13 +33,14 @@ class Split:
                               f"({(count > 1).sum()} rows are)")
 
     def __eq__(self, other):
-        return isinstance(other, Split) and all(np.array_equal(getattr(self, part), getattr(other, part)) for part in PARTS)
+        same = (np.array_equal(getattr(self, part), getattr(other, part, None)) for part in PARTS)
+        return isinstance(other, Split) and all(same)
 
     def __repr__(self):
         sizes = ", ".join(f"{len(getattr(self, part))} {part}" for part in PARTS)
         return f"Split {self.name} by {self.group}: {sizes}"
 
-# %% ../../nbs/50h_learn.parts.ipynb #e9acc665
+# %% ../../nbs/50h_learn.parts.ipynb #d1fe5b94
 PARTS = "train", "valid", "test"
 
 
@@ -51,10 +52,11 @@ def _positions(values, part, name):
     if rows.ndim != 1 or (rows != values).any() or (rows < 0).any():
         raise AuroraError(f"split {name}: found {part} of shape {values.shape} and type {values.dtype}, "
                           "expected positions of rows from 0, one-dimensional")
-    if len(np.unique(rows)) < len(rows): raise AuroraError(f"split {name}: found a row twice in {part}, expected it once")
+    if len(np.unique(rows)) < len(rows):
+        raise AuroraError(f"split {name}: found a row twice in {part}, expected it once")
     return rows
 
-# %% ../../nbs/50h_learn.parts.ipynb #dc198fde
+# %% ../../nbs/50h_learn.parts.ipynb #422dd2bd
 def check_split(
     table: pd.DataFrame,    # Labelled table
     split: Split,           # Split of its rows
@@ -63,11 +65,12 @@ def check_split(
 ) -> Split:
     "The split itself, if no group is in both training and test and no part empty; warns of missing classes."
     for part in ("train", "test"):
-        if not len(getattr(split, part)): raise AuroraError(f"split {split.name}: found no image in {part}, expected some")
+        if not len(getattr(split, part)):
+            raise AuroraError(f"split {split.name}: found no image in {part}, expected some")
     highest = max(rows.max() for part in PARTS if len(rows := getattr(split, part)))
     if highest >= len(table):
-        raise AuroraError(f"split {split.name}: found row {highest}, expected rows below {len(table)}, the table's length. "
-                          "The split is of another table.")
+        raise AuroraError(f"split {split.name}: found row {highest}, expected rows below {len(table)}, as many as the "
+                          "table has. The split is of another table.")
     group = split.group if group is None else group
     if not isinstance(group, str) or group not in UNGROUPED: _check_groups(split, group_of(table, group))
     if label in table: _check_classes(split, words(table[label]))

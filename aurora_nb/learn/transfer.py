@@ -41,7 +41,7 @@ def _forget(part):
     "Remove a part and its note."
     for path in (part, part.with_name(part.name + ".json")): path.unlink(missing_ok=True)
 
-# %% ../../nbs/50d_learn.transfer.ipynb #5ba16605
+# %% ../../nbs/50d_learn.transfer.ipynb #5502622c
 def continue_download(
     address: str,          # Of the file, http or https
     part: Path,            # Where what has come so far is kept
@@ -59,30 +59,30 @@ def continue_download(
         answer.raise_for_status()
         if answer.headers.get("Content-Type", "").startswith("text/html"):
             raise requests.exceptions.InvalidURL("the server sent a web page, not a file")
-        begun = begun if going_on else 0
         _remember(part, address, answer)
-        length = answer.headers.get("Content-Length", "")
-        total = begun + int(length) if length.isdigit() else None
-        _write_on(answer, part, begun, total)
-    if total is not None and part.stat().st_size != total:
-        raise requests.ConnectionError(f"{part.stat().st_size} of {total} bytes came")
+        _write_on(answer, part, begun if going_on else 0)
 
-
-def _write_on(answer, part, begun, total):
-    "Append what comes, under a progress bar."
+# %% ../../nbs/50d_learn.transfer.ipynb #7458ee18
+def _write_on(answer, part, begun):
+    "Append what comes, under a progress bar, and make sure that all came."
+    length = answer.headers.get("Content-Length", "")
+    total = begun + int(length) if length.isdigit() else None
+    name = part.name.removeprefix(".").removesuffix(".part")
     with (part.open("ab" if begun else "wb") as file,
-          tqdm(desc=part.name.removeprefix(".").removesuffix(".part"), initial=begun, total=total, unit="B", unit_scale=True,
-               delay=2, leave=False) as bar):
+          tqdm(desc=name, initial=begun, total=total, unit="B", unit_scale=True, delay=2, leave=False) as bar):
         for piece in answer.iter_content(1 << 16):
             file.write(piece)
             bar.update(len(piece))
+    if total is not None and part.stat().st_size != total:
+        raise requests.ConnectionError(f"{part.stat().st_size} of {total} bytes came")
 
-# %% ../../nbs/50d_learn.transfer.ipynb #32b9ac1d
+# %% ../../nbs/50d_learn.transfer.ipynb #9ee87011
 def _hopeless(error):
     "Whether another attempt is in vain."
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema |
-                      requests.exceptions.MissingSchema) or (status is not None and status < 500 and status not in (408, 429))
+    if status is not None: return status < 500 and status not in (408, 429)
+    wrong = requests.exceptions
+    return isinstance(error, wrong.InvalidURL | wrong.InvalidSchema | wrong.MissingSchema)
 
 
 def resumable(
@@ -106,12 +106,13 @@ def resumable(
     Path(part).replace(output_file)
     _forget(part)
 
-# %% ../../nbs/50d_learn.transfer.ipynb #9dacb735
+# %% ../../nbs/50d_learn.transfer.ipynb #26f1cbb5
 def _kept_hashes(folder):
     "Hashes of first downloads, by file."
     path = Path(folder) / "hashes.json"
     try: return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError: raise FileProblem(path, "no JSON", "the hashes of files here", "Remove it to trust them anew.") from None
+    except ValueError:
+        raise FileProblem(path, "no JSON", "the hashes of files here", "Remove it to trust them anew.") from None
 
 
 def check_hash(
@@ -123,16 +124,16 @@ def check_hash(
     kept = _kept_hashes(path.parent)
     known = sha256 or kept.get(path.name)
     if known and known.lower().removeprefix("sha256:") != found:
-        raise FileProblem(path, f"SHA-256 {found}", known, "It is damaged or another file. Move it away to fetch it anew.")
+        raise FileProblem(path, f"SHA-256 {found}", known, "It is damaged or another. Move it away to fetch it anew.")
     if not known:
-        print(f"{path.name}: no published hash is known to us. SHA-256 {found} is kept in {path.parent.name}/hashes.json, "
-              "and checked from now on.")
+        print(f"{path.name}: no published hash is known to us. SHA-256 {found} is kept in "
+              f"{path.parent.name}/hashes.json, and checked from now on.")
     if kept.get(path.name) != found:
         with whole_file(path.with_name("hashes.json")) as file:
             file.write_text(json.dumps(kept | {path.name: found}, indent=1), encoding="utf-8")
     return found
 
-# %% ../../nbs/50d_learn.transfer.ipynb #47784e3f
+# %% ../../nbs/50d_learn.transfer.ipynb #11ab479d
 def fetch_file(
     addresses,                   # One or several, tried in turn
     path,                        # Where it shall stand
@@ -146,7 +147,7 @@ def fetch_file(
         if path.exists(): break
         part = path.with_name(f".{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = f"sha256:{sha256.lower().removeprefix('sha256:')}" if sha256 else _kept_hashes(path.parent).get(path.name)
+        known = sha256.lower().removeprefix("sha256:") if sha256 else _kept_hashes(path.parent).get(path.name)
         downloader = partial(resumable, part=part, **options)
         try:
             with _quiet_pooch(): pooch.retrieve(address, known, path.name, path.parent, downloader=downloader)
