@@ -65,7 +65,7 @@ class PreparedImages:
         self.bad[row], self.problem_files[self.rows[row].file] = True, found
         return np.zeros(self.shape, np.float32)
 
-# %% ../../nbs/50bb_learn.images.ipynb #2f65255c
+# %% ../../nbs/50bb_learn.images.ipynb #7e33eb53
 def load_images(
     images: PreparedImages,  # Where to keep them
     rows=None,               # Positions in the table; None is all
@@ -83,8 +83,8 @@ def load_images(
         for _ in progress(pool.map(fill, places, new), "pictures", len(new)): pass
     images.slot[new] = places
     if found := list(images.problem_files.items())[known:]:
-        warnings.warn(f"{len(found)} pictures cannot be read and are left out, the first {found[0][0]}: {found[0][1]}. "
-                      "All are in problem_files.", stacklevel=2)
+        warnings.warn(f"{len(found)} pictures cannot be read and are left out, the first {found[0][0]}: "
+                      f"{found[0][1].rstrip('.')}. All are in problem_files.", stacklevel=2)
     return rows[~images.bad[rows]]
 
 

@@ -126,7 +126,15 @@ class ImageLoader(ShowsPictures, DataLoader):
         if made.shuffle: made.augment, made.balanced, made.seed = self.augment, self.balanced, self.seed
         return made
 
-# %% ../../nbs/50c_learn.loaders.ipynb #8e2f6f95
+# %% ../../nbs/50c_learn.loaders.ipynb #78b9e6a6
+def _images(table, preparation, images, **options):
+    "The images that were given, if they were prepared as is asked for; else new ones, not decoded yet."
+    if images is None: return prepared_images(table, preparation or Preparation(), load=False, **options)
+    if preparation in (None, images.preparation): return images
+    raise AuroraError(f"found images prepared by {images.preparation}, expected {preparation}. "
+                      "Leave one of the two out.")
+
+
 def _loader(table, rows, images, batch, device, **options):
     "A loader for rows of a table, as far as their pictures can be read."
     rows = np.asarray(rows, int)
@@ -143,20 +151,20 @@ def _loader(table, rows, images, batch, device, **options):
 def test_loader(
     table: pd.DataFrame,       # Labelled table
     rows=None,                 # Positions in it, e.g. split.test; None is all
-    preparation: Preparation = Preparation(),  # The one of training
+    preparation: Preparation | None = None,  # The one of training; None is that of `images`, or the usual one
     batch: int = 64,           # Pictures at a time
     images: PreparedImages | None = None,  # Of this table, to use again, e.g. dls.images
     device=None,               # None is fastai's choice
 ) -> ImageLoader:
     "A loader in the order of the rows, never shuffled or augmented."
-    images = prepared_images(table, preparation, load=False) if images is None else images
+    images = _images(table, preparation, images)
     return _loader(table, np.arange(len(table)) if rows is None else rows, images, batch, device)
 
-# %% ../../nbs/50c_learn.loaders.ipynb #8b5f306a
+# %% ../../nbs/50c_learn.loaders.ipynb #369fdc48
 def classification_dls(
     table: pd.DataFrame,       # Labelled table
     split,                     # With `train` and `valid`: positions in the table
-    preparation: Preparation = Preparation(),  # What is made of each picture
+    preparation: Preparation | None = None,  # What is made of each picture; None is that of `images`, or the usual one
     batch: int = 64,           # Pictures at a time
     augment=None,              # float32 batch -> batch, on its device; in training only
     balanced: bool = False,    # Classes equally often in training
@@ -168,7 +176,7 @@ def classification_dls(
 ) -> DataLoaders:
     "fastai DataLoaders of (float32 pictures, int64 classes); with `vocab`, `c`, `preparation`, `scheme`, `images`."
     if not len(split.train): raise AuroraError("found no row for training in this split")
-    if images is None: images = prepared_images(table, preparation, memory_gb, cache, load=False)
+    images = _images(table, preparation, images, memory_gb=memory_gb, cache=cache)
     training = dict(shuffle=True, augment=augment, balanced=balanced, seed=seed)
     train = _loader(table, split.train, images, batch, device, **training)
     dls = DataLoaders(train, _loader(table, split.valid, images, batch, device), device=train.device)

@@ -22,7 +22,7 @@ from ..readers.movies import Movies, movie_container
 from ..readers.pictures import common_times, read_picture
 from ..simulate.layouts import night_of, read_groups
 
-# %% ../../nbs/50ac_learn.tables.ipynb #7e356260
+# %% ../../nbs/50ac_learn.tables.ipynb #78f2f158
 class Problems(dict):
     "Reasons by file; raises the first one instead where that is wanted."
     def __init__(self,
@@ -50,7 +50,7 @@ class Problems(dict):
         "Warn with their number and the first of them."
         if not self: return
         first = next(iter(self.items()))
-        warnings.warn(f"{what}: {len(self)} problem files, the first {first[0]}: {first[1]}. All are in "
+        warnings.warn(f"{what}: {len(self)} problem files, the first {first[0]}: {first[1].rstrip('.')}. All are in "
                       "attrs['problem_files'].", stacklevel=3)
 
 # %% ../../nbs/50ac_learn.tables.ipynb #30e072d9
