@@ -1,13 +1,13 @@
 """Real frames labelled by eye: their table, their pixels, and where the sky is in each camera's picture.
 
 real_labels.csv was written before any model had seen the frames. What stands in it is what one person saw on stretched
-contact sheets and, where in doubt, enlarged: `aurora` and `form` (arc, diffuse, discrete, none) of the whole sky down to
-the rim, `sky`, the OATH class that one would give (`oath`; `oath_published` is that of the set, which was known when
-looking), and a reason that can be checked. `aurora_doubt` belongs to `aurora`, `doubt` to `form` and `oath`. Frames with
-aurora under cloud may carry the OATH class cloudy. `only_at_rim`: the aurora lies beyond 0.85 of the radius, where OATH
-cuts off. The 20 and 21 movie frames are evenly spaced; neither movie has a frame without aurora. Not labelled because
-nothing can be told by eye: TREx blueline, the 32 x 32 thumbnails, test_load_image_themis.npy (frame 0 of the npz).
-Discs were fitted by eye to the rim of the sky, good to about 2 % of the radius.
+contact sheets and, where in doubt, enlarged: `aurora` and `form` (arc, diffuse, discrete, none) of the whole sky down
+to the rim, `sky`, the OATH class that one would give (`oath`; `oath_published` is that of the set, which was known when
+looking), and a reason that can be checked. `aurora_doubt` belongs to `aurora`, `doubt` to `form` and `oath`. Frames
+with aurora under cloud may carry the OATH class cloudy. `only_at_rim`: the aurora lies beyond 0.85 of the radius, where
+OATH cuts off. The 20 and 21 movie frames are evenly spaced; neither movie has a frame without aurora. Not labelled
+because nothing can be told by eye: TREx blueline, the 32 x 32 thumbnails, test_load_image_themis.npy (frame 0 of the
+npz). Discs were fitted by eye to the rim of the sky, good to about 2 % of the radius.
 """
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -27,11 +27,11 @@ from aurora_nb.readers.pictures import read_picture
 LABELS = Path(__file__).with_name("real_labels.csv")
 OATH_AURORA = ("arc", "diffuse", "discrete")
 OATH_CLASSES = (*OATH_AURORA, "cloudy", "moon", "noaurora")
-DISCS = {"oath/*": THEMIS_DISC, "kho_color/*.jpg": Disc(237, 358, 225),
-         "kho_color/*.mp4": Disc(130, 166, 100), "asilib_themis/*fsmi*.mp4": Disc(252, 340, 164),
-         "asilib_themis/*themis.np?": Disc(128, 124, 122), "asilib_themis/*rego*": Disc(259, 250, 216),
-         "themis_pgm/*": Disc(131, 131, 122), "themis_cdf/*": Disc(129, 129, 121), "dasc_fits/*": Disc(249, 241, 225),
-         "trex_pgm/*rgb*": Disc(240, 274, 262), "trex_pgm/*nir*": Disc(125, 124, 100), "rainbow_pgm/*": Disc(128, 131, 124)}
+DISCS = {"oath/*": THEMIS_DISC, "kho_color/*.jpg": Disc(237, 358, 225), "kho_color/*.mp4": Disc(130, 166, 100),
+         "asilib_themis/*fsmi*.mp4": Disc(252, 340, 164), "asilib_themis/*themis.np?": Disc(128, 124, 122),
+         "asilib_themis/*rego*": Disc(259, 250, 216), "themis_pgm/*": Disc(131, 131, 122),
+         "themis_cdf/*": Disc(129, 129, 121), "dasc_fits/*": Disc(249, 241, 225), "trex_pgm/*rgb*": Disc(240, 274, 262),
+         "trex_pgm/*nir*": Disc(125, 124, 100), "rainbow_pgm/*": Disc(128, 131, 124)}
 
 
 def real_labels() -> pd.DataFrame:
@@ -117,11 +117,13 @@ def set_of(file: str) -> str:
 def real_scores(
     judged: pd.DataFrame,  # From `judge_real`
 ) -> pd.DataFrame:
-    "Accuracy of aurora or not and of the coarse form by set, of all frames and of those that are not in doubt."
+    "Accuracy by set of aurora or not, of the coarse form, and of what is not in doubt; `majority`: always the same."
     def score(rows):
         right, form = rows.aurora == rows.found_aurora, rows.form == rows.found_form
-        sure_aurora, sure = rows.aurora_doubt == "sure", rows.doubt == "sure"
-        return {"frames": len(rows), "aurora": right.mean(), "aurora_sure": right[sure_aurora].mean(), "form": form.mean(),
+        yes, sure_aurora, sure = rows.aurora == "yes", rows.aurora_doubt == "sure", rows.doubt == "sure"
+        return {"frames": len(rows), "aurora": right.mean(), "of_yes": right[yes].mean(), "of_no": right[~yes].mean(),
+                "majority": max(yes.mean(), 1 - yes.mean()), "aurora_sure": right[sure_aurora].mean(),
+                "form": form.mean(), "form_majority": rows.form.value_counts(normalize=True).max(),
                 "frames_sure": sure.sum(), "form_sure": form[sure].mean()}
 
     named = judged.set_name.isin(["OATH", "Longyearbyen", "movies"])

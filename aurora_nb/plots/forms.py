@@ -30,7 +30,7 @@ def form_names(
     if not 1 <= len(chosen) <= 12: raise AuroraError(f"found {len(chosen)} classes, expected 1 to 12 panels")
     return chosen
 
-# %% ../../nbs/44a_plots.forms.ipynb #66183d28
+# %% ../../nbs/44a_plots.forms.ipynb #557bc541
 def plot_form(
     rates: xr.Dataset,     # rate over local_time, of one class
     window: xr.Dataset | None = None,  # The same from `running_counts`, with lower and upper
@@ -49,7 +49,8 @@ def plot_form(
     ax.stairs(rates.rate, edges, baseline=None, **faint)
     if window is not None:
         ax.fill_between(middles, window.lower, window.upper, where=seen, color=color, alpha=0.25, lw=0)
-        ax.plot(middles, window.rate.where(seen), color=color, lw=1.4)
+        lone = seen & ~np.append(seen[1:], False) & ~np.append(False, seen[:-1])  # no line would show them
+        ax.plot(middles, window.rate.where(seen), color=color, lw=1.4, marker=".", ms=3, markevery=list(np.flatnonzero(lone)))
     if beside is not None: ax.plot(middles, beside.rate.where(seen), color="black", lw=0.9, ls=(0, (4, 2)))
     return ax
 
@@ -101,7 +102,7 @@ def plot_forms_by_local_time(
     if station is not None: universal_time_axis(axes[0], station, date)
     return axes
 
-# %% ../../nbs/44a_plots.forms.ipynb #1b204368
+# %% ../../nbs/44a_plots.forms.ipynb #c24253e3
 def _of_class(rates, name):
     "The rates of one class; None where there are none."
     return rates.sel(label=name) if rates is not None and name in rates.label.values else None
@@ -131,6 +132,7 @@ def _name_panels(axes, names, rates, edges):
     for ax in axes: ax.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
     axes[-1].set_xlabel("Magnetic local time (h)", fontsize="medium")
     axes[0].set_ylabel("Frames", fontsize="medium")
+    axes[0].set_ylim(0, 1.05 * max(1, rates.usable_count.max()))
     axes[1 + (len(axes) - 2) // 2].set_ylabel("Occurrence ratio", fontsize="medium")
     axes[0].figure.align_ylabels(axes)
 
