@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora_nb.core import AuroraError, FileProblem
+from aurora_nb.occurrence.counts import running_counts
 from aurora_nb.occurrence.rates import (count_labels, count_occurrence, merge_counts, night_of, occurrence_by_local_time,
                                         occurrence_rate, open_counts, rates_table, save_counts)
 
@@ -188,3 +189,18 @@ def test_a_season_in_two_seconds_and_a_gigabyte():
     done = subprocess.run([sys.executable, "-c", SEASON], capture_output=True, text=True, check=True)
     seconds, megabytes = json.loads(done.stdout)
     assert seconds < 2 and megabytes < 1000, (seconds, megabytes)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([24, 48, 96]), st.integers(0, 11), st.booleans())
+def test_a_sliding_window_counts_each_frame_once(seed, bins, half, whole_day):
+    lit, usable, hours, night = season(seed)
+    counts = count_occurrence(lit, usable, hours, night, bins, (0, 24) if whole_day else (18, 6))
+    wide = running_counts(counts, counts.bin_minutes * (2 * half + 1))
+    for name in ("auroral_count", "usable_count"):
+        values, found = counts[name].values, wide[name].values
+        for bin in range(bins):
+            near = np.arange(bin - half, bin + half + 1)
+            near = near % bins if whole_day else near[(near >= 0) & (near < bins)]
+            assert (found[:, bin] == values[:, near].sum(1)).all()
+    assert wide.window_minutes == pytest.approx(counts.bin_minutes * (2 * half + 1))

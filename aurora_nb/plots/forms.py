@@ -30,7 +30,7 @@ def form_names(
     if not 1 <= len(chosen) <= 12: raise AuroraError(f"found {len(chosen)} classes, expected 1 to 12 panels")
     return chosen
 
-# %% ../../nbs/44a_plots.forms.ipynb #557bc541
+# %% ../../nbs/44a_plots.forms.ipynb #750327c3
 def plot_form(
     rates: xr.Dataset,     # rate over local_time, of one class
     window: xr.Dataset | None = None,  # The same from `running_counts`, with lower and upper
@@ -50,7 +50,8 @@ def plot_form(
     if window is not None:
         ax.fill_between(middles, window.lower, window.upper, where=seen, color=color, alpha=0.25, lw=0)
         lone = seen & ~np.append(seen[1:], False) & ~np.append(False, seen[:-1])  # no line would show them
-        ax.plot(middles, window.rate.where(seen), color=color, lw=1.4, marker=".", ms=3, markevery=list(np.flatnonzero(lone)))
+        ax.plot(middles, window.rate.where(seen), color=color, lw=1.4, marker=".", ms=3,
+                markevery=list(np.flatnonzero(lone)))
     if beside is not None: ax.plot(middles, beside.rate.where(seen), color="black", lw=0.9, ls=(0, (4, 2)))
     return ax
 
