@@ -78,7 +78,7 @@ def judge_run(
             "ms_per_image": spent["milliseconds"], "last_lambda": learner.model.head.easing,
             "probabilities": learner_probabilities(learner, contest.loaders["test"])}
 
-# %% ../../nbs/61b_families.ablation.ipynb #f20048be
+# %% ../../nbs/61b_families.ablation.ipynb #84fbaae6
 @dataclass
 class Runs:
     "Runs that are done: outcomes by run, and all it takes to judge them."
@@ -90,7 +90,8 @@ class Runs:
 
     def report(self, run: Run):
         "Report of `54_learn.evaluate` for one run."
-        return classification_report(self.truth, self.outcomes[run]["probabilities"], self.classes, self.groups, self.leakage)
+        chances = self.outcomes[run]["probabilities"]
+        return classification_report(self.truth, chances, self.classes, self.groups, self.leakage)
 
     def difference(self, first: Run, second: Run, seeds: Sequence[int] | None = None) -> pd.DataFrame:
         "`paired_difference` of two kinds of run over all their seeds (or these); nights stay together over seeds."
@@ -107,17 +108,19 @@ class Runs:
         "One line a run."
         return pd.DataFrame([_line(self, run) for run in self.outcomes]).set_index("run")
 
-# %% ../../nbs/61b_families.ablation.ipynb #a4fb1ef9
+# %% ../../nbs/61b_families.ablation.ipynb #3451d2c8
 FIGURES = "accuracy", "macro_recall", "macro_precision"
 
 
 def _line(runs, run):
     "A line of the table."
-    outcome, report, plain = runs.outcomes[run], runs.report(run), replace(run, margin=1, transformer=False, least_lambda=15.0)
+    outcome, report = runs.outcomes[run], runs.report(run)
+    plain = replace(run, margin=1, transformer=False, least_lambda=15.0)
     row = {"run": run.name, "backbone": run.backbone, "margin": run.margin, "transformer": run.transformer,
            "least_lambda": run.least_lambda if run.margin > 1 else np.nan, "seed": run.seed}
     for figure in FIGURES:
-        row |= dict(zip((figure, f"{figure}_low", f"{figure}_high"), report.summary.loc[figure, ["value", "low", "high"]]))
+        ends = report.summary.loc[figure, ["value", "low", "high"]]
+        row |= dict(zip((figure, f"{figure}_low", f"{figure}_high"), ends))
     row |= {f"rate_{name}": report.per_class.recall[name] for name in runs.classes}
     if run != plain and plain in runs.outcomes:
         gain = runs.difference(run, plain, [run.seed]).loc["accuracy"]
@@ -125,7 +128,7 @@ def _line(runs, run):
     row |= {name: outcome[name] for name in ("ms_per_image", "training_seconds", "parameters", "last_lambda")}
     return row | {"test_images": len(runs.truth), "test_groups": report.groups}
 
-# %% ../../nbs/61b_families.ablation.ipynb #c0db6c2f
+# %% ../../nbs/61b_families.ablation.ipynb #87d1cdfe
 def judged_runs(
     table: pd.DataFrame,             # Labelled table of `50b_learn.datasets`
     split,                           # Split of `51_learn.splits`, e.g. by winter
@@ -161,7 +164,7 @@ def judged_runs(
         _tell(found, run, results, tell)
     return found
 
-
+# %% ../../nbs/61b_families.ablation.ipynb #07b061f7
 def _tell(found, run, results, tell):
     "Write the table so far; a line to whoever waits."
     if results is not None:
@@ -183,7 +186,7 @@ def ablation(
     "Figure 5 of Yang and Zhou (2020) and more: with and without transformer, by margin and by least λ."
     return judged_runs(table, split, planned_runs(margins, transformers, least_lambdas, seeds, backbone), **shared)
 
-# %% ../../nbs/61b_families.ablation.ipynb #0e9aae10
+# %% ../../nbs/61b_families.ablation.ipynb #23a0cbfa
 def draw_ablation(
     table: pd.DataFrame,  # Of `Runs`, or read back from its CSV
     axes=None,            # Three axes; None: a new figure
@@ -197,15 +200,16 @@ def draw_ablation(
             mean = part.groupby("margin")[name].mean()
             axes[0].plot(mean.index, mean, "-o" if transformer else ":o", color=f"C{number}", ms=4,
                          label=name.removeprefix("rate_") if transformer else None)
-    axes[0].set(xlabel="margin m", ylabel="share named rightly", title="Each class", xticks=sorted(table.margin.unique()))
+    margins = sorted(table.margin.unique())
+    axes[0].set(xlabel="margin m", ylabel="share named rightly", title="Each class", xticks=margins)
     axes[0].legend(frameon=False, fontsize=8)
     _accuracy_lines(axes[1], usual, "margin", "transformer")
-    axes[1].set(xlabel="margin m", ylabel="accuracy", title="All classes", xticks=sorted(table.margin.unique()))
+    axes[1].set(xlabel="margin m", ylabel="accuracy", title="All classes", xticks=margins)
     _accuracy_lines(axes[2], table[table.transformer & (table.margin > 1)], "least_lambda", "margin")
     axes[2].set(xlabel="least λ", ylabel="accuracy", title="With transformer", xscale="log")
     return axes
 
-
+# %% ../../nbs/61b_families.ablation.ipynb #fe048208
 def _accuracy_lines(ax, table, along, by):
     "Accuracy with its interval, means over seeds, one line for each value of `by`."
     shown = {False: "without transformer", True: "with transformer"} if by == "transformer" else {}
