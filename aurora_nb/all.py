@@ -17,7 +17,9 @@ __all__ = ['AuroraError', 'FileProblem', 'NightExplorer', 'build_frames', 'conca
            'plan_campaign', 'programme', 'simulate_campaign', 'simulate_frames', 'simulate_night', 'skymap_for',
            'Weather', 'Station', 'find_station', 'station_table']
 
-# %% ../nbs/91_all.ipynb #cca98fc2
+# %% ../nbs/91_all.ipynb #08a41f66
+from importlib import import_module
+
 from .core import AuroraError, FileProblem
 from .explorers.night import NightExplorer
 from .frames import build_frames, concatenate_frames, problem_table, select_frames, validate_frames
@@ -65,3 +67,28 @@ _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concate
          "Camera", "camera_preset", "expected_occurrence", "find_weather", "Form", "instance_table", "plan_campaign",
          "programme", "simulate_campaign", "simulate_frames", "simulate_night", "skymap_for", "Weather",
          "Station", "find_station", "station_table"]
+
+# %% ../nbs/91_all.ipynb #0482b530
+_LEARNING = {
+    "learn.augment": "SkyAugment augment_for", "learn.backbones": "build_network known_networks register_network",
+    "learn.calibration": "fit_temperature reliability_curve", "learn.conditions": "error_by sky_conditions",
+    "learn.datasets": "open_labelled relabelled",
+    "learn.download": "download_encoder download_kiruna download_oath download_yellow_river",
+    "learn.evaluate": "classification_report compare_models paired_difference time_per_image",
+    "learn.leakage": "leakage_report plot_leakage", "learn.loaders": "classification_dls test_loader",
+    "learn.predict": "predict_files predict_frames", "learn.preparation": "Preparation",
+    "learn.saved": "load_model model_card save_model",
+    "learn.splits": "folds_by given_split official_splits random_split split_by",
+    "families.ablation": "ablation compare_families", "families.comparison": "compare_networks",
+    "families.convnets": "convnets_learner learner_probabilities",
+    "families.saliency": "grad_cam plot_saliency smooth_gradient", "families.spatial_margin": "spatial_margin_learner"}
+_HOMES = {name: module for module, names in _LEARNING.items() for name in names.split()}
+
+
+def __getattr__(name):
+    "Fetch a learning name from its module when it is asked for."
+    if name not in _HOMES: raise AttributeError(f"aurora_nb.all has no {name!r}")
+    return getattr(import_module(f"aurora_nb.{_HOMES[name]}"), name)
+
+
+def __dir__(): return sorted([*globals(), *_HOMES])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'sky_polar', 'inside_disc', 'turn_and_shift', 'paste_stars', 'paste_moon', 'paste_clouds', 'hide_horizon',
-           'add_noise', 'SkyAugment', 'augment_for']
+           'coarsen', 'add_noise', 'SkyAugment', 'augment_for']
 
 # %% ../../nbs/52_learn.augment.ipynb #b07f3357
 from dataclasses import asdict, dataclass
@@ -129,6 +129,16 @@ def hide_horizon(
     shown = (1 - hidden - sky_polar(size, pictures.device)[0]) * (size / 2) + 1  # soft over one pixel
     return pictures * shown.clamp(0, 1)[:, None].to(pictures.dtype)
 
+# %% ../../nbs/52_learn.augment.ipynb #ad57ee6d
+def coarsen(
+    pictures: torch.Tensor,  # (n, band, y, x), square
+    loss: float,             # Of pixels across, share of a side: 0.5 leaves half
+) -> torch.Tensor:
+    "Pictures as a camera with fewer pixels takes them."
+    size = max(1, round(pictures.shape[-1] * (1 - loss)))
+    small = interpolate(pictures, (size, size), mode="area")
+    return interpolate(small, pictures.shape[-2:], mode="bilinear") * inside_disc(pictures)
+
 # %% ../../nbs/52_learn.augment.ipynb #793b1ed9
 def add_noise(
     pictures: torch.Tensor,  # (n, band, y, x), square
@@ -140,7 +150,7 @@ def add_noise(
     spread = (0.25 + 0.75 * pictures.clamp(0, 1)).sqrt() * _each(level.to(pictures.device, pictures.dtype))
     return (pictures + chance * spread).clamp(0, 1) * inside_disc(pictures)
 
-# %% ../../nbs/52_learn.augment.ipynb #8d34fc1a
+# %% ../../nbs/52_learn.augment.ipynb #13d006a3
 @dataclass(eq=False)
 class SkyAugment:
     "Changes a batch of pictures (n, band, size, size), 0 to 1, as skies, weather and cameras do; each differently."
@@ -148,13 +158,14 @@ class SkyAugment:
     shift: float = 0.02          # In either direction, at most this share of a side
     gain: float = 0.15           # Brighter by at most this share, or dimmer by the same factor
     noise: float = 0.03          # Greatest standard deviation where the brightness is 1
+    coarse: float = 0.6          # Greatest loss of pixels across, share of a side
     horizon: float = 0.08        # Hidden rim, typically at most this share of the disc's radius
     stars: int = 12              # At most so many
     star_light: float = 0.6      # Brightest star, relative to the brightest pixel of the picture
     moon: float = 0.2            # Greatest share of all light that is the Moon's
     clouds: float = 0.35         # Greatest share of the light that a cloud takes away
     flip: bool = False           # Mirror half of the pictures: another sky, see above
-    chance: float = 0.3          # Share of the pictures that get each of horizon, stars, Moon, clouds
+    chance: float = 0.3          # Share of the pictures that get each of horizon, stars, Moon, clouds, fewer pixels
     seed: int | None = None      # Of all chance; None: that of torch.manual_seed
     edge_deg: float = 76.5       # Zenith angle at the edge of the disc
 
@@ -189,7 +200,7 @@ class SkyAugment:
         self.restart(self.seed)
 
 
-_MOST = {"shift": 0.5, "horizon": 1, "moon": 0.95, "clouds": 1, "chance": 1, "flip": 1, "rotation_deg": 360}
+_MOST = {"shift": 0.5, "coarse": 0.9, "horizon": 1, "moon": 0.95, "clouds": 1, "chance": 1, "flip": 1, "rotation_deg": 360}
 
 # %% ../../nbs/52_learn.augment.ipynb #b1696e1e
 def _even(augment, *shape, low=0.0, high=1.0):
@@ -244,7 +255,7 @@ def _clouded(s, pictures):
     chance, depth = [_normal(s, count, 1, 3 << octave, 3 << octave) for octave in range(3)], _even(s, count)
     return paste_clouds(pictures, depth * s.clouds, _even(s, count) * depth * s.clouds, chance)
 
-# %% ../../nbs/52_learn.augment.ipynb #fba6c2e6
+# %% ../../nbs/52_learn.augment.ipynb #00d3fb22
 def _gained(s, pictures):
     factor = (1 + s.gain) ** _even(s, len(pictures), low=-1.0)
     return pictures * _each(factor.to(pictures.device, pictures.dtype))
@@ -256,6 +267,9 @@ def _hidden(s, pictures):
     return hide_horizon(pictures, ring, lumps, _normal(s, count, 32))
 
 
+def _coarsened(s, pictures): return coarsen(pictures, float(_even(s, high=s.coarse)))  # one size for a batch
+
+
 def _noised(s, pictures):
     if s.seed is not None and (s._noise is None or s._noise.device != pictures.device):
         s._noise = torch.Generator(pictures.device).manual_seed(s.seed)
@@ -263,10 +277,10 @@ def _noised(s, pictures):
 
 
 _EFFECTS = {_turned: ("rotation_deg", "shift", "flip"), _starred: ("stars",), _moonlit: ("moon",), _clouded: ("clouds",),
-            _gained: ("gain",), _hidden: ("horizon",), _noised: ("noise",)}  # in this order, if one of these is on
-_PASTED = _starred, _moonlit, _clouded, _hidden  # to a share of the pictures
+            _gained: ("gain",), _coarsened: ("coarse",), _hidden: ("horizon",), _noised: ("noise",)}  # in this order, if one of these is on
+_PASTED = _starred, _moonlit, _clouded, _coarsened, _hidden  # to a share of the pictures
 
-# %% ../../nbs/52_learn.augment.ipynb #ff842a41
+# %% ../../nbs/52_learn.augment.ipynb #5745387e
 PRESETS = {"oath": {},
            "kiruna": {"horizon": 0.03, "shift": 0.01, "moon": 0.3, "clouds": 0.5},
            "yellow_river": {"moon": 0.3, "clouds": 0.5}}
@@ -280,6 +294,6 @@ def augment_for(
     "The augmentation that leaves the classes of a scheme as they are."
     if scheme not in PRESETS: raise AuroraError(f"no scheme {scheme!r}; known: {', '.join(PRESETS)}")
     settings = {**SkyAugment().settings, **PRESETS[scheme]}
-    for name in ("shift", "gain", "noise", "horizon", "moon", "clouds"):
+    for name in ("shift", "gain", "noise", "coarse", "horizon", "moon", "clouds"):
         settings[name] = min(settings[name] * strength, _MOST.get(name, float("inf")))
     return SkyAugment(**{**settings, "stars": round(settings["stars"] * strength), **changes})
