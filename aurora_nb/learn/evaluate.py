@@ -150,7 +150,7 @@ def _notes(per_class, confusion, names, group, word):
             yield f"No image is {name}: its recall, F1 and average precision are undefined; macro figures leave it out."
         elif confusion[name].sum() == 0: yield f"{name} is never predicted: its precision counts as 0."
         if word and len(names) >= 5 > row.groups > 0:
-            yield f"{name} is in {row.groups:.0f} {word}{'s' * (row.groups > 1)} only: its intervals mean little."
+            yield f"{name} is in {row.groups:.0f} {word}{'s' * int(row.groups > 1)} only: its intervals mean little."
 
 # %% ../../nbs/54_learn.evaluate.ipynb #0ecc7921
 def classification_report(
