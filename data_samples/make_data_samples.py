@@ -15,6 +15,7 @@ from aurora_nb.simulate.camera import camera_preset, skymap_for
 from aurora_nb.simulate.emission import MovingArc, StationaryArc
 from aurora_nb.simulate.files import save_truth, write_azimuth_elevation, write_dasc_fits, write_pgm, write_pictures
 from aurora_nb.simulate.files import write_themis_cdf
+from aurora_nb.simulate.layouts import write_labelled
 from aurora_nb.simulate.night import simulate_night
 from aurora_nb.simulate.truth import class_table
 from aurora_nb.simulate.weather import Light, find_weather
@@ -23,6 +24,8 @@ from aurora_nb.simulate.weather import Light, find_weather
 GILL_NIGHTS = {18: ("moderate", "changing"), 19: ("active", "clear"), 20: ("moderate", "clear"), 21: ("quiet", "clear"),
                22: ("active", "clear")}
 GILL_LIGHTS = (Light(35, 3e4, 0.0, 25.0, 3.0), Light(32, 2e5), Light(40, 5e4, 1.0), Light(230, 5e4, 1.0))  # a small town
+
+YELLOW_RIVER_DAYS = {20: "quiet", 21: "moderate", 22: "active", 23: "moderate"}  # about new moon
 
 # as Jee et al. 2021 found it: at the equatorward horizon in the evening, over the whole sky about 08 MLT
 JANG_BOGO_FORMS = [
@@ -82,10 +85,23 @@ def jang_bogo(folder):
     save_truth(frames, folder / "truth/jbs_20180614.nc")
 
 
+def yellow_river_day(day, duration="12h"):
+    "A dayside day of a 557.7 nm camera at the Yellow River Station, or its beginning, a picture every three minutes."
+    start, activity = f"2003-12-{day}T02:45", YELLOW_RIVER_DAYS[day]
+    forms = programme("yrs", start, "12h", activity, seed=day, often=6)
+    return simulate_night("yrs", start, duration, "3min", forms, camera_preset("yellow_river", size=64), seed=day,
+                          truths=("classes",))
+
+
+def yellow_river(folder):
+    "Four dayside days, those pictures that have a class."
+    for day in YELLOW_RIVER_DAYS: write_labelled(yellow_river_day(day), folder / "yrs", "yellow_river")
+
+
 def main(folder):
     "All samples into `folder`; what stood there before is removed."
-    for name in ("gill", "gill_cdf", "pkr", "jbs", "truth"): shutil.rmtree(folder / name, ignore_errors=True)
-    for make in (gill, poker_flat, jang_bogo): make(folder)
+    for name in ("gill", "gill_cdf", "pkr", "jbs", "yrs", "truth"): shutil.rmtree(folder / name, ignore_errors=True)
+    for make in (gill, poker_flat, jang_bogo, yellow_river): make(folder)
     files = [file for file in folder.rglob("*") if file.is_file()]
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
 

@@ -17,6 +17,7 @@ from aurora_nb.frames import concatenate_frames
 from aurora_nb.geometry.lens import angular_distance, fit_lens
 from aurora_nb.simulate.camera import camera_preset, skymap_for
 from aurora_nb.simulate.emission import NAMED_FORMS, StationaryArc, flicker, named_forms, sky_brightness
+from aurora_nb.simulate.layouts import read_groups
 from aurora_nb.simulate.night import simulate_frames, simulate_night
 from aurora_nb.simulate.scene import build_scene, lit_forms, look, red_footprints
 from aurora_nb.simulate.stars import star_positions
@@ -213,7 +214,7 @@ def test_skymap_is_that_of_the_camera():
 
 def test_samples_are_small_and_licensed():
     files = [file for file in SAMPLES.rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 15e6
+    assert sum(file.stat().st_size for file in files) < 20e6
     text = (SAMPLES / "README.md").read_text()
     assert "simulated" in text and "CC0" in text
 
@@ -244,3 +245,7 @@ def test_samples_can_be_made_again():
     assert (truth.values == again.truth.values).mean() > 0.999
     classes = pd.read_csv(SAMPLES / "truth/gill_classes.csv", parse_dates=["time"]).set_index("time").oath
     assert len(classes) == 3000 and (classes[again.time.values] == again.oath.values).all()
+    day = make["yellow_river_day"](21, "30min")
+    groups = read_groups(SAMPLES / "yrs").set_index("time")
+    known = groups.yellow_river.reindex(day.time.values, fill_value="")
+    assert len(groups) == 622 and (known.values == day.yellow_river.values).all() and (known != "").any()
