@@ -245,7 +245,7 @@ def test_samples_can_be_made_again():
     assert (truth.values == again.truth.values).mean() > 0.999
     classes = pd.read_csv(SAMPLES / "truth/gill_classes.csv", parse_dates=["time"]).set_index("time").oath
     assert len(classes) == 3000 and (classes[again.time.values] == again.oath.values).all()
-    day = make["yellow_river_day"](21, "30min")
+    day = make["yellow_river_day"](20, "2h")
     groups = read_groups(SAMPLES / "yrs").set_index("time")
     known = groups.yellow_river.reindex(day.time.values, fill_value="")
     assert len(groups) == 622 and (known.values == day.yellow_river.values).all() and (known != "").any()

@@ -19,7 +19,7 @@ from aurora_nb.learn.saved import classifier_from, model_card, save_model
 
 HERE = Path(__file__).parent
 MODELS, RESULTS = HERE.parent / "aurora_nb/data/models", HERE / "results"
-EPOCHS = {"oath": 8, "kiruna": 14, "yellow_river": 10}
+EPOCHS = {"oath": 14, "kiruna": 14, "yellow_river": 12}
 LIMITS = {"oath": "Trained on simulated skies alone. Real figures: tests/test_real_labels.py prints them.",
           "kiruna": "Trained and tested on simulated skies alone; the published class criteria are not known.",
           "yellow_river": "Trained and tested on simulated skies alone; knows no picture without aurora or under cloud."}
