@@ -126,7 +126,7 @@ def judge_pictures(
     probabilities[list(reasons)] = np.nan
     return probabilities, reasons
 
-# %% ../../nbs/56_learn.predict.ipynb #1061fa8e
+# %% ../../nbs/56_learn.predict.ipynb #cb76210e
 def labels_table(
     probabilities,             # (n, classes); NaN where there is none
     model: Classifier,         # Whose they are
@@ -140,13 +140,15 @@ def labels_table(
     probabilities, reasons = np.asarray(probabilities, np.float32), reasons or {}
     count, time = len(probabilities), pd.DatetimeIndex(np.asarray(time, "datetime64[ns]"))
     best = np.where(np.isnan(probabilities).any(1), -1, np.nan_to_num(probabilities).argmax(1))
-    station = np.full(count, str(station).lower()) if np.ndim(station) == 0 else np.asarray(station)
+    station = [str(station).lower()] * count if np.ndim(station) == 0 else np.asarray(station, object)
     table = pd.DataFrame(probabilities, pd.MultiIndex.from_arrays([station, time], names=["station", "time"]), model.classes)
     table["label"] = pd.Categorical.from_codes(best, list(model.classes))
     same = {"model": model.name, "model_version": model.version, "annotator": annotator or f"model {model.name}"}
     for name, value in same.items(): table[name] = pd.Categorical.from_codes(np.zeros(count, np.int8), [value])
     table["created"] = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "s").astype("datetime64[ns]")
-    table["reason"] = pd.Categorical([str(reasons.get(row, "")) for row in range(count)])
+    words, of_row = pd.Index(["", *dict.fromkeys(map(str, reasons.values()))]), np.zeros(count, np.int32)
+    for row, reason in reasons.items(): of_row[row] = words.get_loc(str(reason))
+    table["reason"] = pd.Categorical.from_codes(of_row, words)
     for name, values in columns.items(): table[name] = values
     table.attrs = {"scheme": model.scheme, "classes": list(model.classes), "problem_files": {
         each.file: each.reason for each in reasons.values() if isinstance(each, FileProblem)}}
