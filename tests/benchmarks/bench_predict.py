@@ -116,22 +116,25 @@ def rows() -> Iterator[Row]:
     "Ratios of one run."
     import torch
     from aurora_nb.learn.predict import predict_files
+    from aurora_nb.learn.saved import faster
     warnings.filterwarnings("ignore")
     folder = Path(tempfile.mkdtemp(prefix="bench_predict_"))
     (folder / "hour").mkdir()
-    note = f"{torch.get_num_threads()} threads of torch"
     try:
         streams = make_hour(folder / "hour")
         for name, size, files, target in (("resnet50", 224, 10, "within 1.1"), ("small_resnet", 128, 60, "")):
             model = untrained(name, size)
-            ours, network = in_turns([lambda: predict_files(model, streams[:files]), bare(model, 20 * files)])
-            yield Row(f"{20 * files} frames of {files} gz streams, {name} at {size} px: files to table", ours, network,
-                      "the network alone", target, note=f"{1000 * network / files / 20:.1f} ms a frame, {note}")
+            ours, network, fused = in_turns([lambda: predict_files(model, streams[:files]), bare(model, 20 * files),
+                                             bare(faster(model), 20 * files)])
+            what = f"{20 * files} frames of {files} gz streams, {name} at {size} px: files to table"
+            note = f"{1000 * network / files / 20:.1f} ms a frame, {torch.get_num_threads()} threads of torch"
+            yield Row(what, ours, network, "the network alone", target, note=note)
+            yield Row(what, ours, fused, "the network alone, fused", target)
         pictures = png_files(folder / "pictures", streams, 640)
         ours, theirs, network = in_turns([lambda: predict_files(model, pictures), with_fastai(model, pictures, size),
                                           bare(model, len(pictures))])
         what = f"{len(pictures)} PNG files of 16 bits, {name} at {size} px: files to table"
-        yield Row(what, ours, theirs, "fastai get_preds", ">= 1.5", note=note)
+        yield Row(what, ours, theirs, "fastai get_preds", ">= 1.5")
         yield Row(what, ours, network, "the network alone")
         few, many = (in_python(MEMORY, count, Path(__file__).parent) for count in (1_000, 100_000))
         yield Row(f"peak memory of {many['frames']:,} frames, made when asked for", many["peak"], few["peak"],
