@@ -137,7 +137,7 @@ def _codes(label):
     if isinstance(label.dtype, pd.CategoricalDtype): return label.cat.codes.to_numpy(), label.cat.categories
     return pd.factorize(label, sort=True)
 
-# %% ../../nbs/75_occurrence.rates.ipynb #12225fcd
+# %% ../../nbs/75_occurrence.rates.ipynb #31f6bd46
 def _times_of_labels(labels, height_km, stations):
     "Local time in hours and night of each row of a label table."
     if list(labels.index.names) != ["station", "time"]:
@@ -149,7 +149,7 @@ def _times_of_labels(labels, height_km, stations):
     night = np.empty(len(labels), "datetime64[ns]")
     for number, name in enumerate(names):
         rows, station = code == number, stations.get(name) or find_station(name)
-        night[rows] = night_of(time[rows], station.longitude) if "night" not in labels else labels["night"].to_numpy()[rows]
+        night[rows] = labels["night"].to_numpy()[rows] if "night" in labels else night_of(time[rows], station.longitude)
         if not given: hours[rows] = station_local_time(time[rows], station, height_km)
     return hours, night
 
