@@ -40,7 +40,7 @@ def _whiskers(ax, x, y, low, high, **style):
     ax.plot(x, y, ls="", ms=4, mec="white", mew=0.4, zorder=3, **style)
     ax.hlines(y, low, high, color=style["color"], lw=1.1, zorder=2)
 
-# %% ../../nbs/44_plots.scores.ipynb #4460fd96
+# %% ../../nbs/44_plots.scores.ipynb #08773aaa
 def plot_confusion(
     confusion,             # Images, rows true, columns predicted: a table, or a report
     ax=None,               # Axes; None makes a figure of a column's width
@@ -64,7 +64,7 @@ def plot_confusion(
     _label_confusion(ax, confusion, images, share)
     return ax
 
-
+# %% ../../nbs/44_plots.scores.ipynb #8a60d868
 def _label_confusion(ax, confusion, images, share):
     names = [str(name) for name in confusion.index]
     places = np.arange(len(names))
@@ -82,7 +82,7 @@ def _label_confusion(ax, confusion, images, share):
         ax.text((len(names) - 1) / 2, row, "no image", ha="center", va="center", fontsize=TINY, color="0.4")
     ax.set_title("Percent of the true class, images below", fontsize=SMALL, loc="left")
 
-# %% ../../nbs/44_plots.scores.ipynb #70528138
+# %% ../../nbs/44_plots.scores.ipynb #7b28f3b2
 def plot_reliability(
     curves,    # From `reliability_curve`, one or {model: curve}
     ax=None,   # Axes for the curve; the images are put below. None makes a figure
@@ -107,7 +107,7 @@ def plot_reliability(
     below.set_xlabel("Confidence: the highest probability", fontsize=SMALL + 1)
     below.set_ylabel("Images\n(%)", fontsize=SMALL)
     below.tick_params(labelsize=SMALL, length=2)
-    if any(curves): ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
+    if any(curves): ax.legend(frameon=False, fontsize=SMALL, loc="lower right")
     return ax, below
 
 # %% ../../nbs/44_plots.scores.ipynb #f26bd1af
@@ -142,7 +142,7 @@ def plot_class_scores(
                               borderaxespad=0.1, handletextpad=0.2, columnspacing=1)
     return ax
 
-# %% ../../nbs/44_plots.scores.ipynb #4c337c71
+# %% ../../nbs/44_plots.scores.ipynb #0749536f
 def _chosen_conditions(errors, conditions):
     "The rows to draw, the names of their conditions, and the number of the condition of each row."
     sizes = errors.groupby(level=0, sort=False).size()
@@ -151,7 +151,7 @@ def _chosen_conditions(errors, conditions):
         raise AuroraError(f"conditions: found {chosen}, expected some of {', '.join(sizes.index)}")
     return pd.concat([errors.loc[[name]] for name in chosen]), chosen, np.repeat(range(len(chosen)), sizes[chosen])
 
-
+# %% ../../nbs/44_plots.scores.ipynb #db786ddb
 def _label_conditions(ax, table, chosen, part, y):
     "Values and numbers of images at the rows, the names of conditions above theirs."
     ax.set_yticks(y, [f"{value} ({images:,.0f})" for (_, value), images in table.images.items()])
