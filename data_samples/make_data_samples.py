@@ -25,7 +25,7 @@ GILL_NIGHTS = {18: ("moderate", "changing"), 19: ("active", "clear"), 20: ("mode
                22: ("active", "clear")}
 GILL_LIGHTS = (Light(35, 3e4, 0.0, 25.0, 3.0), Light(32, 2e5), Light(40, 5e4, 1.0), Light(230, 5e4, 1.0))  # a small town
 
-YELLOW_RIVER_DAYS = {20: "quiet", 21: "moderate", 22: "active", 23: "moderate"}  # about new moon
+YELLOW_RIVER_DAYS = {20: "quiet", 21: "moderate", 22: "active", 23: "moderate", 24: "quiet"}  # about new moon
 
 # as Jee et al. 2021 found it: at the equatorward horizon in the evening, over the whole sky about 08 MLT
 JANG_BOGO_FORMS = [
@@ -94,7 +94,7 @@ def yellow_river_day(day, duration="12h"):
 
 
 def yellow_river(folder):
-    "Four dayside days, those pictures that have a class."
+    "Five dayside days, those pictures that have a class."
     for day in YELLOW_RIVER_DAYS: write_labelled(yellow_river_day(day), folder / "yrs", "yellow_river")
 
 

@@ -248,4 +248,4 @@ def test_samples_can_be_made_again():
     day = make["yellow_river_day"](20, "2h")
     groups = read_groups(SAMPLES / "yrs").set_index("time")
     known = groups.yellow_river.reindex(day.time.values, fill_value="")
-    assert len(groups) == 622 and (known.values == day.yellow_river.values).all() and (known != "").any()
+    assert len(groups) == 777 and (known.values == day.yellow_river.values).all() and (known != "").any()
