@@ -147,7 +147,7 @@ def network(self: _Judged, name, baselines):
     if name in self.keep and name not in self.found.problems: self.found.learners[name] = learner()
     if name not in self.found.problems: self.baselines(baselines, name, features)
 
-# %% ../../nbs/60c_families.comparison.ipynb #5e02824c
+# %% ../../nbs/60c_families.comparison.ipynb #319837c9
 CLASSIC = "alexnet", "vgg16", "resnet18", "resnet50", "densenet121"
 MODERN = "convnext_tiny", "swin_tiny", "efficientnet_b0", "mobilenet_v3_small"
 BASELINES = "knn", "svm", "ridge"
@@ -160,7 +160,7 @@ def compare_networks(
     modern: Sequence[str] = MODERN,   # More of them
     baselines: Sequence[str] = BASELINES,  # On raw pixels, and on the features of one network
     features_of="resnet18",           # Network of the list whose features baselines get; or a Network; None: pixels only
-    preparation: Preparation | None = None,  # How frames become pictures; None: 128 pixels, 3 bands, "range"
+    preparation: Preparation | None = None,  # How frames become pictures; None: 128 pixels, 3 bands, to the horizon
     epochs: int = 10,                 # Of training
     results=None,                     # Path of a CSV: written after each model, and gone on with
     keep: Sequence[str] = (),         # Networks whose Learner is kept in memory
@@ -169,7 +169,7 @@ def compare_networks(
     **options,                        # rate, rates, batch, augment, seed, device, cache; those of `convnets_learner`
 ) -> Comparison:
     "Train and judge networks and baselines on one split; a failure is noted, and the others go on."
-    preparation = preparation or Preparation(size=128, bands=3, stretch="range")
+    preparation = preparation or Preparation(size=128, bands=3, crop=1.0)
     contest = prepare_contest(table, split, preparation, epochs=epochs, **options)
     found = Comparison(leakage=leakage_report(table, split, resamples=0), task=_task(contest))
     nights = None if groups is None else table[groups].iloc[contest.loaders["test"].dataset.rows]
@@ -192,7 +192,7 @@ def _task(contest):
                     "pretrained": bool(options.get("pretrained")), "seed": options["seed"],
                     "device": str(contest.dls.device), "threads": torch.get_num_threads()}
 
-# %% ../../nbs/60c_families.comparison.ipynb #e5ee3e6e
+# %% ../../nbs/60c_families.comparison.ipynb #b102d33b
 def plot_comparison(
     comparison,    # From `compare_networks`, or the table of its CSV
     axes=None,     # Two axes side by side; None makes a figure
@@ -212,6 +212,6 @@ def plot_comparison(
     axes[0].set(xlabel=f"{figure.replace('_', ' ')}, %")
     axes[1].set(xlabel="ms per image", xscale="log")
     for ax in axes: ax.grid(axis="x", alpha=0.3)
-    for name, colour in (("network", "tab:blue"), ("simple method", "tab:orange")): axes[1].scatter([], [], c=colour, label=name)
-    axes[1].legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+    for name, colour in (("network", "tab:blue"), ("simple method", "tab:orange")): axes[0].scatter([], [], c=colour, label=name)
+    axes[0].legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return axes

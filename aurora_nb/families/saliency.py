@@ -121,7 +121,7 @@ def grad_cam(
     weighted = interpolate(weighted, batch.shape[2:], mode="bilinear", align_corners=False)[:, 0]
     return (weighted / weighted.amax((1, 2), keepdim=True).clamp(min=1e-12)).cpu().numpy()
 
-# %% ../../nbs/60b_families.saliency.ipynb #67370333
+# %% ../../nbs/60b_families.saliency.ipynb #9e762f0f
 METHODS = {"gradient": class_gradient, "smooth": smooth_gradient, "cam": grad_cam}
 
 
@@ -133,7 +133,7 @@ def plot_saliency(
     colour_bar: bool = True,  # With a scale beside it
     cmap: str = "inferno",  # Colours of the map
 ):
-    "Draw a map over its frame, scaled to its 99th percentile; returns the axes' image of the map."
+    "Draw a map over its frame, strength 1 at its 99th percentile; returns the axes' image of the map."
     import matplotlib.pyplot as plt  # drawing is rare here
 
     ax = plt.gca() if ax is None else ax
@@ -145,7 +145,7 @@ def plot_saliency(
     ax.set(title=title, xticks=[], yticks=[])
     if colour_bar:
         bar = ax.figure.colorbar(plt.cm.ScalarMappable(drawn.norm, cmap), ax=ax, fraction=0.046, pad=0.03)
-        bar.set_label("part of its 99th percentile")
+        bar.set_label("strength")
     return drawn
 
 # %% ../../nbs/60b_families.saliency.ipynb #e86d9ac8
