@@ -5,14 +5,14 @@ epochs, so that two cores of a processor do it in an hour or two; sizes and epoc
 """
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
-from open_sets import open_scheme
+from open_sets import PREPARATION, open_scheme
 
 from aurora_nb.families.ablation import FROM_SCRATCH, Run, ablation, compare_families
 from aurora_nb.families.comparison import compare_networks
 from aurora_nb.learn.augment import augment_for
-from aurora_nb.learn.preparation import Preparation
 
 HERE = Path(__file__).parent
 SIZE, SEEDS = 96, (0, 1)
@@ -25,14 +25,14 @@ def kept(name): return {"results": HERE / f"results/{name}.csv", "low_precision"
 def kiruna():
     "System 3: five networks, four modern ones and the simple methods; seven classes, later winters."
     table, splits = open_scheme("kiruna")
-    compare_networks(table, splits["kiruna_balanced"], preparation=Preparation(SIZE, bands=3, crop=1.0), epochs=10, rate=2e-3,
+    compare_networks(table, splits["kiruna_balanced"], preparation=replace(PREPARATION["kiruna"], size=SIZE), epochs=10, rate=2e-3,
                      rates=RATES, augment=augment_for("kiruna"), **kept("kiruna_networks"))
 
 
 def yellow_river_options():
     "What all runs of system 5 share."
     table, splits = open_scheme("yellow_river")
-    return (table, splits["yellow_river_balanced"]), dict(preparation=Preparation(SIZE), augment=augment_for("yellow_river"),
+    return (table, splits["yellow_river_balanced"]), dict(preparation=replace(PREPARATION["yellow_river"], size=SIZE), augment=augment_for("yellow_river"),
                                                           settings=FROM_SCRATCH, cache=HERE / "sets")
 
 

@@ -15,7 +15,7 @@ TRAINING = {"oath": ("oath_train", "oath_colour"), "kiruna": ("kiruna_train",), 
 TESTS = {scheme: tuple(name for name in PLAN if name.startswith(scheme) and name.endswith(("balanced", "natural")))
          for scheme in TRAINING}
 PREPARATION = {"oath": Preparation(128), "yellow_river": Preparation(128),
-               "kiruna": Preparation(128, bands=3, crop=1.0)}  # low light at the horizon has a class of its own there
+               "kiruna": Preparation(128, bands=3, stretch="range", crop=1.0)}  # faint and low light have classes of their own
 
 
 def open_part(folder, scheme):

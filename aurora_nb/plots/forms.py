@@ -75,7 +75,7 @@ def universal_time_axis(
     top.set_xlabel(f"Universal time on {np.datetime64(date, 'D')} (h)")
     return top
 
-# %% ../../nbs/44a_plots.forms.ipynb #9ad5ecf3
+# %% ../../nbs/44a_plots.forms.ipynb #9f6b9047
 def plot_forms_by_local_time(
     rates: xr.Dataset,        # rate, usable_count over local_time and label: `occurrence_rate(count_labels(...))`
     window: xr.Dataset | None = None,  # The same of `running_counts`: a line with its interval
@@ -93,6 +93,7 @@ def plot_forms_by_local_time(
     axes = _form_axes(len(names) + 1, axes, figure)
     edges, seen = bin_steps(rates.local_time.values), rates.usable_count.max("label").values
     axes[0].stairs(seen, edges, fill=True, color="0.7")
+    axes[0].yaxis.get_major_locator().set_params(integer=True)
     for number, (name, ax) in enumerate(zip(names, axes[1:])):
         plot_form(*(_of_class(each, name) for each in (rates, window, beside)), ax=ax,
                   color=OKABE_ITO[number % len(OKABE_ITO)])
