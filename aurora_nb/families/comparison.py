@@ -24,10 +24,10 @@ from ..learn.evaluate import classification_report, compare_models, markdown_tab
 from ..learn.leakage import leakage_report
 from ..learn.preparation import Preparation
 
-# %% ../../nbs/60c_families.comparison.ipynb #97ef634c
+# %% ../../nbs/60c_families.comparison.ipynb #917ecffa
 @dataclass(repr=False)
 class Comparison:
-    "Models compared: `table`, one line each; `reports` and `problems` by name; `learners` of those that were asked for."
+    "Models compared: `table`, one line each; `reports` and `problems` by name; `learners` of those asked for."
     reports: dict = field(default_factory=dict)   # By model
     outcomes: dict = field(default_factory=dict)  # By model: costs and probabilities
     problems: dict = field(default_factory=dict)  # By model: why there is none
@@ -39,7 +39,8 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         "One line a model, best macro precision first; then those that failed, with the reason."
         costs = {cost: {name: one[cost] for name, one in self.outcomes.items()} for cost in COSTS}
-        table = compare_models(self.reports, **costs) if self.reports else pd.DataFrame(index=pd.Index([], name="model"))
+        none = pd.DataFrame(index=pd.Index([], name="model"))
+        table = compare_models(self.reports, **costs) if self.reports else none
         if len(table):
             first = [name for name in table if name.startswith("macro_precision")]
             table = table[[*first, *table.columns.difference(first, sort=False)]]
@@ -53,7 +54,7 @@ class Comparison:
 
 COSTS = "kind", "parameters", "ms_per_image", "training_seconds"
 
-# %% ../../nbs/60c_families.comparison.ipynb #22283668
+# %% ../../nbs/60c_families.comparison.ipynb #d98f9901
 SHOWN = "macro_precision", "accuracy", "macro_f1", "parameters", "ms_per_image", "training_seconds"
 
 
@@ -66,7 +67,8 @@ def readable_comparison(
     for name in done:
         if not name.startswith(("parameters", "ms_", "training")): done[name] *= 100
     words = readable(done, 1) if len(done) else done
-    if "parameters" in done: words["parameters"] = ["–" if pd.isna(one) else f"{one / 1e6:.2f} M" for one in done.parameters]
+    if "parameters" in done:
+        words["parameters"] = ["–" if pd.isna(one) else f"{one / 1e6:.2f} M" for one in done.parameters]
     words.columns = [name.replace("_", " ") + (", %" if name in SHOWN[:3] else "") for name in words]
     leakage = getattr(comparison, "leakage", None)
     lines = [f"Split {leakage.name} by {leakage.group}: {leakage.headline}."] if leakage is not None else []
@@ -147,7 +149,7 @@ def network(self: _Judged, name, baselines):
     if name in self.keep and name not in self.found.problems: self.found.learners[name] = learner()
     if name not in self.found.problems: self.baselines(baselines, name, features)
 
-# %% ../../nbs/60c_families.comparison.ipynb #319837c9
+# %% ../../nbs/60c_families.comparison.ipynb #e918cef1
 CLASSIC = "alexnet", "vgg16", "resnet18", "resnet50", "densenet121"
 MODERN = "convnext_tiny", "swin_tiny", "efficientnet_b0", "mobilenet_v3_small"
 BASELINES = "knn", "svm", "ridge"
@@ -159,7 +161,7 @@ def compare_networks(
     networks: Sequence[str] = CLASSIC,  # Of Kvammen et al. (2020); or any known to `53_learn.backbones`
     modern: Sequence[str] = MODERN,   # More of them
     baselines: Sequence[str] = BASELINES,  # On raw pixels, and on the features of one network
-    features_of="resnet18",           # Network of the list whose features baselines get; or a Network; None: pixels only
+    features_of="resnet18",           # Whose features baselines get: one of the names, or a Network; None: pixels only
     preparation: Preparation | None = None,  # How frames become pictures; None: 128 pixels, 3 bands, to the horizon
     epochs: int = 10,                 # Of training
     results=None,                     # Path of a CSV: written after each model, and gone on with
@@ -192,7 +194,7 @@ def _task(contest):
                     "pretrained": bool(options.get("pretrained")), "seed": options["seed"],
                     "device": str(contest.dls.device), "threads": torch.get_num_threads()}
 
-# %% ../../nbs/60c_families.comparison.ipynb #b102d33b
+# %% ../../nbs/60c_families.comparison.ipynb #93fc5288
 def plot_comparison(
     comparison,    # From `compare_networks`, or the table of its CSV
     axes=None,     # Two axes side by side; None makes a figure
@@ -212,6 +214,7 @@ def plot_comparison(
     axes[0].set(xlabel=f"{figure.replace('_', ' ')}, %")
     axes[1].set(xlabel="ms per image", xscale="log")
     for ax in axes: ax.grid(axis="x", alpha=0.3)
-    for name, colour in (("network", "tab:blue"), ("simple method", "tab:orange")): axes[0].scatter([], [], c=colour, label=name)
+    for name, colour in (("network", "tab:blue"), ("simple method", "tab:orange")):
+        axes[0].scatter([], [], c=colour, label=name)
     axes[0].legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return axes

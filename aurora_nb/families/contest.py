@@ -29,7 +29,7 @@ from ..learn.evaluate import time_per_image
 from ..learn.loaders import classification_dls, test_loader
 from ..learn.preparation import Preparation, to_dict
 
-# %% ../../nbs/60ba_families.contest.ipynb #aec1630a
+# %% ../../nbs/60ba_families.contest.ipynb #21dc7a6c
 @dataclass
 class Contest:
     "What all models of a comparison share."
@@ -44,12 +44,13 @@ class Contest:
 
 def _mark(table, split, preparation, options):
     "A check sum of everything that must be alike."
+    words = {name: re.sub(" at 0x[0-9a-f]+", "", repr(value)) for name, value in sorted(options.items())}
     told = {"files": [Path(str(file)).name for file in table.file], "labels": list(map(str, table.label)),
             "split": [np.asarray(getattr(split, part)).tolist() for part in ("train", "valid", "test")],
-            "preparation": to_dict(preparation), "options": {name: re.sub(" at 0x[0-9a-f]+", "", repr(value)) for name, value in sorted(options.items())}}
+            "preparation": to_dict(preparation), "options": words}
     return f"{zlib.crc32(json.dumps(told, sort_keys=True, default=str).encode()):08x}"
 
-# %% ../../nbs/60ba_families.contest.ipynb #bd6ce3aa
+# %% ../../nbs/60ba_families.contest.ipynb #6072f248
 def prepare_contest(
     table: pd.DataFrame,  # Labelled table
     split,                # Which rows are for what
@@ -67,7 +68,7 @@ def prepare_contest(
         if not len(getattr(split, part)): raise AuroraError(f"split: found no frames in {part}, expected some")
     dls = classification_dls(table, split, preparation, batch=batch, augment=augment, seed=seed, device=device,
                              memory_gb=memory_gb, cache=cache)
-    loaders = {part: test_loader(table, getattr(split, part), preparation, batch=batch, images=dls.images, device=device)
+    loaders = {part: test_loader(table, getattr(split, part), preparation, batch, dls.images, device)
                for part in ("train", "valid", "test") if len(getattr(split, part))}
     labels = {part: loader_labels(loader) for part, loader in loaders.items()}
     options = options | {"seed": seed, "batch": batch, "augment": augment}
@@ -94,7 +95,7 @@ def train_network(
         else: learner.fit_one_cycle(epochs, rate)
     return learner
 
-# %% ../../nbs/60ba_families.contest.ipynb #c161a3d8
+# %% ../../nbs/60ba_families.contest.ipynb #8c8ee9c4
 def judge_network(
     contest: Contest,  # From `prepare_contest`
     name: str,         # Known to `53_learn.backbones`
@@ -103,12 +104,12 @@ def judge_network(
     begun = time.perf_counter()
     learner = train_network(contest, name)
     seconds = time.perf_counter() - begun
-    scores = {part: network_outputs(learner.model, contest.loaders[part]) for part in contest.loaders if part != "train"}
+    scores = {part: network_outputs(learner.model, loader) for part, loader in contest.loaders.items() if part != "train"}
     temperature = quiet_temperature(scores["valid"], contest.labels["valid"]) if "valid" in scores else 1.0
     cost = time_per_image(learner.model, contest.dls.preparation.size, contest.dls.preparation.bands)
     return {"model": name, "kind": "network", "parameters": count_parameters(learner.model),
-            "training_seconds": seconds, "ms_per_image": float(cost["milliseconds"]),
-            "temperature": temperature, "probabilities": np.float32(scaled_probabilities(scores["test"], temperature))}, learner
+            "training_seconds": seconds, "ms_per_image": float(cost["milliseconds"]), "temperature": temperature,
+            "probabilities": np.float32(scaled_probabilities(scores["test"], temperature))}, learner
 
 # %% ../../nbs/60ba_families.contest.ipynb #cc18e3bb
 def judge_baseline(
@@ -130,7 +131,7 @@ def judge_baseline(
     return {"model": f"{name} on {source}", "kind": "baseline", "parameters": None, "training_seconds": seconds,
             "ms_per_image": ms, "temperature": fitted.temperature, "probabilities": chances}
 
-# %% ../../nbs/60ba_families.contest.ipynb #0729b211
+# %% ../../nbs/60ba_families.contest.ipynb #4125d51e
 def _part(results, model):
     "Where a model's outcome is kept."
     return Path(results).with_suffix("") / f"{model.replace(' ', '_')}.npz"
@@ -156,6 +157,6 @@ def kept_outcome(
     if results is None or not (path := _part(results, model)).exists(): return None
     with np.load(path, allow_pickle=False) as kept:
         if str(kept["mark"]) != mark:
-            raise AuroraError(f"{path}: found the outcome of another comparison, expected the same frames, labels, split, "
-                              "preparation and training. Choose another file for the results, or remove this folder.")
+            raise AuroraError(f"{path}: found the outcome of another comparison, expected the same frames, labels, "
+                              "split, preparation and training. Choose another file for the results, or remove this folder.")
         return json.loads(str(kept["told"])) | {"probabilities": kept["probabilities"]}

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from ..core import AuroraError
 
-# %% ../../nbs/60b_families.saliency.ipynb #becabe72
+# %% ../../nbs/60b_families.saliency.ipynb #97f22eee
 def _batch(images, network):
     "Images as a float32 tensor (n, bands, y, x) on the network's device."
     batch = torch.as_tensor(np.asarray(images) if not torch.is_tensor(images) else images)
@@ -24,7 +24,8 @@ def _batch(images, network):
 
 def _asked(network, batch, target):
     "Class numbers (n,) that the maps are for."
-    if target is not None: return torch.as_tensor(np.broadcast_to(target, len(batch)).copy(), device=batch.device).long()
+    if target is not None:
+        return torch.as_tensor(np.broadcast_to(target, len(batch)).copy(), device=batch.device).long()
     mode = network.training
     network.eval()
     with torch.no_grad(): said = network(batch).argmax(1)
