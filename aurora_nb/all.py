@@ -8,16 +8,16 @@ __all__ = ['AuroraError', 'FileProblem', 'NightExplorer', 'build_frames', 'conca
            'magnetic_coordinates', 'magnetic_local_time', 'magnetic_to_geographic', 'station_magnetic', 'with_magnetic',
            'Lens', 'fit_lens', 'lens_for_sky', 'aer_to_geodetic', 'at_height', 'build_skymap', 'match_skymap',
            'open_skymap', 'save_skymap', 'skymap_from_lens', 'count_occurrence', 'merge_counts', 'night_of',
-           'open_counts', 'save_counts', 'count_map', 'occurrence_by_local_time', 'occurrence_map', 'occurrence_rate',
-           'rates_table', 'plot_fisheye', 'plot_keogram', 'add_coastline', 'map_axes', 'plot_magnetic_polar',
-           'plot_map', 'plot_local_time', 'plot_occurrence_panels', 'plot_occurrence_polar', 'difference_mask',
-           'keogram', 'observing_conditions', 'sun_moon', 'usable_cells', 'stretch', 'from_asilib', 'from_srs',
-           'skymap_from_asilib', 'skymap_from_srs', 'known_readers', 'open_allsky', 'register_reader', 'Movies',
-           'Pictures', 'Camera', 'camera_preset', 'expected_occurrence', 'find_weather', 'Form', 'instance_table',
-           'plan_campaign', 'programme', 'simulate_campaign', 'simulate_frames', 'simulate_night', 'skymap_for',
-           'Weather', 'Station', 'find_station', 'station_table']
+           'open_counts', 'running_counts', 'save_counts', 'count_map', 'occurrence_by_local_time', 'occurrence_map',
+           'occurrence_rate', 'rates_table', 'plot_fisheye', 'plot_forms_by_local_time', 'plot_keogram',
+           'add_coastline', 'map_axes', 'plot_magnetic_polar', 'plot_map', 'plot_local_time', 'plot_occurrence_panels',
+           'plot_occurrence_polar', 'difference_mask', 'keogram', 'observing_conditions', 'sun_moon', 'usable_cells',
+           'stretch', 'from_asilib', 'from_srs', 'skymap_from_asilib', 'skymap_from_srs', 'known_readers',
+           'open_allsky', 'register_reader', 'Movies', 'Pictures', 'Camera', 'camera_preset', 'expected_occurrence',
+           'find_weather', 'Form', 'instance_table', 'plan_campaign', 'programme', 'simulate_campaign',
+           'simulate_frames', 'simulate_night', 'skymap_for', 'Weather', 'Station', 'find_station', 'station_table']
 
-# %% ../nbs/91_all.ipynb #08a41f66
+# %% ../nbs/91_all.ipynb #64e6ac0c
 from importlib import import_module
 
 from .core import AuroraError, FileProblem
@@ -30,9 +30,11 @@ from .geometry.geomagnetic import (magnetic_coordinates, magnetic_local_time, ma
 from .geometry.lens import Lens, fit_lens, lens_for_sky
 from .geometry.skymap import (aer_to_geodetic, at_height, build_skymap, match_skymap, open_skymap, save_skymap,
                                        skymap_from_lens)
-from .occurrence.counts import count_occurrence, merge_counts, night_of, open_counts, save_counts
+from .occurrence.counts import (count_occurrence, merge_counts, night_of, open_counts, running_counts,
+                                         save_counts)
 from .occurrence.rates import count_map, occurrence_by_local_time, occurrence_map, occurrence_rate, rates_table
 from .plots.allsky import plot_fisheye
+from .plots.forms import plot_forms_by_local_time
 from .plots.keogram import plot_keogram
 from .plots.maps import add_coastline, map_axes, plot_magnetic_polar, plot_map
 from .plots.occurrence import plot_local_time, plot_occurrence_panels, plot_occurrence_polar
@@ -53,14 +55,15 @@ from .simulate.truth import instance_table
 from .simulate.weather import Weather, find_weather
 from .stations import Station, find_station, station_table
 
-# %% ../nbs/91_all.ipynb #643501c9
+# %% ../nbs/91_all.ipynb #ccde0157
 _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concatenate_frames", "problem_table",
          "select_frames", "validate_frames", "assume_skymap", "skymap_beside", "cell_mean", "equal_area_cells",
          "magnetic_cells", "magnetic_coordinates", "magnetic_local_time", "magnetic_to_geographic", "station_magnetic",
          "with_magnetic", "Lens", "fit_lens", "lens_for_sky", "aer_to_geodetic", "at_height", "build_skymap",
          "match_skymap", "open_skymap", "save_skymap", "skymap_from_lens", "count_occurrence", "merge_counts", "night_of",
-         "open_counts", "save_counts", "count_map", "occurrence_by_local_time", "occurrence_map", "occurrence_rate",
-         "rates_table", "plot_fisheye", "plot_keogram", "add_coastline", "map_axes", "plot_magnetic_polar", "plot_map",
+         "open_counts", "running_counts", "save_counts", "count_map", "occurrence_by_local_time", "occurrence_map", "occurrence_rate",
+         "rates_table", "plot_fisheye",
+         "plot_forms_by_local_time", "plot_keogram", "add_coastline", "map_axes", "plot_magnetic_polar", "plot_map",
          "plot_local_time", "plot_occurrence_panels", "plot_occurrence_polar", "difference_mask", "keogram",
          "observing_conditions", "sun_moon", "usable_cells", "stretch", "from_asilib", "from_srs", "skymap_from_asilib",
          "skymap_from_srs", "known_readers", "open_allsky", "register_reader", "Movies", "Pictures",
@@ -68,11 +71,11 @@ _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concate
          "programme", "simulate_campaign", "simulate_frames", "simulate_night", "skymap_for", "Weather",
          "Station", "find_station", "station_table"]
 
-# %% ../nbs/91_all.ipynb #0482b530
+# %% ../nbs/91_all.ipynb #94ec8060
 _LEARNING = {
     "learn.augment": "SkyAugment augment_for", "learn.backbones": "build_network known_networks register_network",
     "learn.calibration": "fit_temperature reliability_curve", "learn.conditions": "error_by sky_conditions",
-    "learn.datasets": "open_labelled relabelled",
+    "learn.datasets": "open_labelled relabelled", "learn.discs": "find_disc skymap_disc",
     "learn.download": "download_encoder download_kiruna download_oath download_yellow_river",
     "learn.evaluate": "classification_report compare_models paired_difference time_per_image",
     "learn.leakage": "leakage_report plot_leakage", "learn.loaders": "classification_dls test_loader",
