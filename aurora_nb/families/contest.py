@@ -6,7 +6,7 @@
 __all__ = ['RATES', 'Contest', 'prepare_contest', 'train_network', 'judge_network', 'judge_baseline', 'keep_outcome',
            'kept_outcome']
 
-# %% ../../nbs/60ba_families.contest.ipynb #03ec9da0
+# %% ../../nbs/60ba_families.contest.ipynb #f46e6bff
 import json
 import re
 import time
@@ -27,7 +27,7 @@ from ..learn.backbones import count_parameters
 from ..learn.calibration import scaled_probabilities
 from ..learn.evaluate import time_per_image
 from ..learn.loaders import classification_dls, test_loader
-from ..learn.preparation import Preparation, to_dict
+from ..learn.preparation import to_dict
 
 # %% ../../nbs/60ba_families.contest.ipynb #21dc7a6c
 @dataclass
