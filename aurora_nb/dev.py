@@ -117,7 +117,7 @@ def notebook_faults(
               f"a path of one machine: {MACHINE_PATH.findall(text)[:1]}": MACHINE_PATH.search(text)}
     return [f"{notebook}: found {fault}" for fault, broken in checks.items() if broken]
 
-# %% ../nbs/95_dev.ipynb #2e677bc5
+# %% ../nbs/95_dev.ipynb #f6f180ca
 def _small_png(png, colors, widest):
     "The picture, narrower and with a palette, or as it was where that is smaller."
     import base64
@@ -133,12 +133,15 @@ def _small_png(png, colors, widest):
     return base64.b64encode(min(full, small.getvalue(), key=len)).decode() + "\n"
 
 
+_TEMPORARY = re.compile(r"/tmp/[\w.-]+/?")  # folders that example cells made
+
+
 def shrink_pictures(
     notebook,            # Path of an .ipynb with saved outputs; changed in place
     colors: int = 128,   # Of the palette, at most 256
     widest: int = 900,   # Pixels; wider pictures are made narrower
 ):
-    "Make saved outputs such as `notebook_faults` allows: pictures small and with a palette, nothing on stderr."
+    "Make saved outputs such as `notebook_faults` allows: small pictures, nothing on stderr, no temporary folders."
     notebook = Path(notebook)
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
@@ -146,6 +149,9 @@ def shrink_pictures(
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data: data["image/png"] = _small_png(data["image/png"], colors, widest)
+            for part in (output, data):
+                for kind in {"text", "text/plain", "text/markdown"} & set(part):
+                    part[kind] = [_TEMPORARY.sub("", line) for line in part[kind]]
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 # %% ../nbs/95_dev.ipynb #9ede6b63

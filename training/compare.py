@@ -10,7 +10,7 @@ from pathlib import Path
 
 from open_sets import PREPARATION, open_scheme
 
-from aurora_nb.families.ablation import FROM_SCRATCH, Run, ablation, compare_families
+from aurora_nb.families.ablation import FROM_SCRATCH, ablation, compare_families
 from aurora_nb.families.comparison import compare_networks
 from aurora_nb.learn.augment import augment_for
 

@@ -1,5 +1,4 @@
 "The simulated sets as labelled tables, with the split that every training and comparison uses."
-from pathlib import Path
 
 import pandas as pd
 from simulate_sets import PLAN, SETS

@@ -8,7 +8,7 @@ import torch
 from open_sets import PREPARATION, TRAINING, describe, open_scheme
 
 from aurora_nb.core import whole_file
-from aurora_nb.families.convnets import convnets_learner, learner_probabilities, network_outputs
+from aurora_nb.families.convnets import convnets_learner, network_outputs
 from aurora_nb.learn.augment import augment_for
 from aurora_nb.learn.calibration import fit_temperature, scaled_probabilities
 from aurora_nb.learn.evaluate import classification_report

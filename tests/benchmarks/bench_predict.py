@@ -92,7 +92,7 @@ def png_files(folder, streams, count):
 def with_fastai(model, files, size):
     "A function that judges the same files with fastai."
     import torch
-    from fastai.callback.progress import ProgressCallback  # noqa: F401  (brings no_bar)
+    import fastai.callback.progress  # brings no_bar
     from fastai.data.block import CategoryBlock, DataBlock
     from fastai.learner import Learner
     from fastai.losses import CrossEntropyLossFlat
