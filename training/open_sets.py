@@ -1,5 +1,6 @@
 "The simulated sets as labelled tables, with the split that every training and comparison uses."
 
+import numpy as np
 import pandas as pd
 from simulate_sets import PLAN, SETS
 
@@ -13,8 +14,9 @@ from aurora_nb.learn.tables import table_classes
 TRAINING = {"oath": ("oath_train", "oath_colour"), "kiruna": ("kiruna_train",), "yellow_river": ("yellow_river_train",)}
 TESTS = {scheme: tuple(name for name in PLAN if name.startswith(scheme) and name.endswith(("balanced", "natural")))
          for scheme in TRAINING}
-PREPARATION = {"oath": Preparation(128), "yellow_river": Preparation(128),
-               "kiruna": Preparation(128, bands=3, stretch="range", crop=1.0)}  # faint and low light have classes of their own
+GROUPS = {"oath": "hour"}  # of one station; others are split by night
+PREPARATION = {"oath": Preparation(96), "yellow_river": Preparation(128),
+               "kiruna": Preparation(96, bands=3, stretch="range", crop=1.0)}  # faint and low light have classes of their own
 
 
 def open_part(folder, scheme):
@@ -36,14 +38,17 @@ def open_set(scheme, *names):
 
 
 def open_scheme(scheme):
-    "The whole table of a scheme and, for each of its tests, the split: nights of the training winters, later winters."
+    "The whole table of a scheme and, for each of its tests, the split: groups of the training winters, later winters."
     table = open_set(scheme, *TRAINING[scheme], *TESTS[scheme])
     own = table.index[table.set.isin(TRAINING[scheme])].to_numpy()
     part = table.loc[own].reset_index(drop=True)
     part.attrs = table.attrs
-    nights = split_by(part, "night", test=0.1, valid=0.1, seed=0)  # both parts that are held back serve validation
-    train, valid = own[nights.train], own[sorted([*nights.valid, *nights.test])]
+    group = GROUPS.get(scheme, "night")
+    held = split_by(part, group, test=0.1, valid=0.1, seed=0)
+    train, valid, test = own[held.train], own[held.valid], own[held.test]
     splits = {}
+    if scheme in GROUPS: splits[f"{scheme}_{group}s"] = check_split(table, Split(train, valid, test, group, f"{scheme}_{group}s"))
+    else: valid = np.sort(np.concatenate([valid, test]))  # both parts that are held back serve validation
     for name in TESTS[scheme]:
         splits[name] = check_split(table, Split(train, valid, table.index[table.set == name].to_numpy(), "night", name))
     return table, splits

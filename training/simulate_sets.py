@@ -4,6 +4,7 @@ In sets for training forms take turns (all classes equally often), and some nigh
 and other stations, once with turns ("balanced") and once as nights are ("natural"). A set that was begun is gone on with.
 """
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from aurora_nb.simulate.turns import turns
 SETS = Path(__file__).parent / "sets"
 FAIR = {"clear": 5, "lamps": 1, "thin": 1, "haze": 0.5}  # cloudy frames have no class at Kiruna and Yellow River
 DAY = (6, 18)  # magnetic local time of the Yellow River's sets
+# a THEMIS camera without noise, so that "nothing but noise" is not what a sky without aurora is known by
+QUIET = replace(camera_preset("themis"), name="themis_quiet", sensor=camera_preset("compact").sensor,
+                counts_per_rayleigh=camera_preset("compact").counts_per_rayleigh)
 MANITOBA, ALBERTA = ["gill", "fsmi", "gako"], ["inuv", "snkq", "whit"]
 
 
@@ -36,15 +40,18 @@ PLAN = {
     "yellow_river_train": [yellow_river(2003, 40, 2.0, "1min", drawn="turns"), yellow_river(2003, 40, 3.0, "3min", often=6, seed=1)],
     "yellow_river_balanced": [yellow_river(winter, 8, 1.5, "2min", drawn="turns", age=winter - 2003, seed=winter) for winter in WINTERS],
     "yellow_river_natural": [yellow_river(winter, 10, 3.0, "3min", age=winter - 2003, often=6, seed=winter) for winter in WINTERS],
-    "kiruna_train": [kiruna(winter, 20, 2.0, "1min", drawn="turns", age=max(0, winter - 2011)) for winter in (2009, 2010, 2011, 2012)]
-                    + [kiruna(2012, 30, 4.0, "6min", age=1, often=2, seed=1)],
+    "kiruna_train": [kiruna(winter, 45, 2.0, "2min", drawn="turns", age=max(0, winter - 2011)) for winter in (2009, 2010, 2011, 2012)]
+                    + [kiruna(2012, 60, 4.0, "6min", age=1, often=2, seed=1)],
     "kiruna_balanced": [kiruna(winter, 8, 1.5, "2min", drawn="turns", age=winter - 2011, seed=7) for winter in (2013, 2014, 2015)],
     "kiruna_natural": [kiruna(winter, 10, 4.0, "6min", age=winter - 2011, often=2, seed=7) for winter in (2013, 2014, 2015)],
-    "oath_train": [oath(MANITOBA, 2008, 40, 1.5, "1min", drawn="turns", age=1),
-                   oath(MANITOBA, 2009, 40, 6.0, "5min", age=2)],
+    "oath_train": [oath(MANITOBA, 2008, 60, 1.5, "2min", drawn="turns", age=1), oath(MANITOBA, 2009, 60, 6.0, "8min", age=2),
+                   oath(MANITOBA, 2010, 30, 1.0, "2min", drawn="turns", camera=QUIET), oath(MANITOBA, 2011, 40, 6.0, "10min", camera=QUIET),
+                   oath(["pkr"], 2012, 20, 6.0, "10min", camera="dasc")],
     "oath_natural": [oath(ALBERTA, 2012, 40, 6.0, "6min", age=5, seed=7)],
     "oath_colour": [oath(["kho"], 2013, 20, 1.5, "2min", drawn="turns", layout="jang_bogo", camera="longyearbyen", seed=3),
                     oath(["kho"], 2014, 15, 6.0, "10min", layout="jang_bogo", camera="longyearbyen_movie", seed=3)],
+    "jang_bogo": [part(["jbs"], 2014, 30, 5.0, "6min", "jang_bogo", weather=WEATHERS)],
+    "jang_bogo_later": [part(["jbs"], 2015, 20, 5.0, "6min", "jang_bogo", weather=WEATHERS, age=1, seed=7)],
 }
 
 

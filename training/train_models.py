@@ -19,7 +19,7 @@ from aurora_nb.learn.saved import classifier_from, model_card, save_model
 
 HERE = Path(__file__).parent
 MODELS, RESULTS = HERE.parent / "aurora_nb/data/models", HERE / "results"
-EPOCHS = {"oath": 14, "kiruna": 14, "yellow_river": 12}
+EPOCHS = {"oath": 20, "kiruna": 20, "yellow_river": 12}
 LIMITS = {"oath": "Trained on simulated skies alone. Of 67 real frames labelled by eye (THEMIS, Longyearbyen, a movie) it told aurora "
                   "from none in 84 %, the form in 57 %: bands of an active sky are called diffuse, thin cloud hides aurora.",
           "kiruna": "Trained and tested on simulated skies alone; the published class criteria are not known.",
@@ -36,7 +36,7 @@ def trained(scheme, table, split, images):
 
 
 def tested(learner, temperature, table, split, images):
-    "Report on the test winters, resampled by night, with its leakage figure."
+    "Report on a test, resampled by night, with its leakage figure."
     loader = test_loader(table, split.test, images.preparation, images=images)
     chances = scaled_probabilities(network_outputs(learner.model, loader), temperature)
     rows = table.loc[split.test]

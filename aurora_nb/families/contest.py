@@ -74,7 +74,7 @@ def prepare_contest(
     options = options | {"seed": seed, "batch": batch, "augment": augment}
     return Contest(table, split, dls, loaders, labels, options, _mark(table, split, preparation, options))
 
-# %% ../../nbs/60ba_families.contest.ipynb #d1538ca4
+# %% ../../nbs/60ba_families.contest.ipynb #8d512f8e
 RATES = {"alexnet": 2e-4, "vgg16": 2e-4}
 
 
@@ -88,6 +88,7 @@ def train_network(
     rate = (RATES if (rates := chosen.pop("rates", None)) is None else rates).get(name, rate)
     set_seed(chosen.pop("seed"))
     for other in ("batch", "augment"): chosen.pop(other)
+    chosen |= (chosen.pop("networks", None) or {}).get(name, {})
     contest.dls.train.epoch = 0  # the order of frames in an epoch is drawn from the seed and its number
     learner = convnets_learner(contest.dls, name, **chosen)
     with learner.no_bar(), learner.no_logging():

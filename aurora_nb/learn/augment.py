@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'sky_polar', 'inside_disc', 'turn_and_shift', 'paste_stars', 'paste_moon', 'paste_clouds', 'hide_horizon',
-           'coarsen', 'add_noise', 'SkyAugment', 'augment_for']
+           'coarsen', 'stretch_again', 'add_noise', 'SkyAugment', 'augment_for']
 
 # %% ../../nbs/52_learn.augment.ipynb #b07f3357
 from dataclasses import asdict, dataclass
@@ -129,7 +129,7 @@ def hide_horizon(
     shown = (1 - hidden - sky_polar(size, pictures.device)[0]) * (size / 2) + 1  # soft over one pixel
     return pictures * shown.clamp(0, 1)[:, None].to(pictures.dtype)
 
-# %% ../../nbs/52_learn.augment.ipynb #ad57ee6d
+# %% ../../nbs/52_learn.augment.ipynb #b286b8d6
 def coarsen(
     pictures: torch.Tensor,  # (n, band, y, x), square
     loss: float,             # Of pixels across, share of a side: 0.5 leaves half
@@ -138,6 +138,18 @@ def coarsen(
     size = max(1, round(pictures.shape[-1] * (1 - loss)))
     small = interpolate(pictures, (size, size), mode="area")
     return interpolate(small, pictures.shape[-2:], mode="bilinear") * inside_disc(pictures)
+
+
+def stretch_again(
+    pictures: torch.Tensor,  # (n, band, y, x), square
+    low: float = 0.01,       # Part of the pixels of the disc that become 0
+    high: float = 0.99,      # Part of them below what becomes 1
+) -> torch.Tensor:
+    "Pictures stretched between two quantiles of their disc, all bands alike."
+    disc = inside_disc(pictures)
+    values = pictures[..., disc > 0].flatten(1).float().sort(1).values
+    dark, bright = (_each(values[:, round(part * (values.shape[1] - 1))]) for part in (low, high))
+    return ((pictures - dark) / (bright - dark).clamp(min=1e-3)).clamp(0, 1).to(pictures.dtype) * disc
 
 # %% ../../nbs/52_learn.augment.ipynb #793b1ed9
 def add_noise(
@@ -150,7 +162,7 @@ def add_noise(
     spread = (0.25 + 0.75 * pictures.clamp(0, 1)).sqrt() * _each(level.to(pictures.device, pictures.dtype))
     return (pictures + chance * spread).clamp(0, 1) * inside_disc(pictures)
 
-# %% ../../nbs/52_learn.augment.ipynb #13d006a3
+# %% ../../nbs/52_learn.augment.ipynb #c7f633f2
 @dataclass(eq=False)
 class SkyAugment:
     "Changes a batch of pictures (n, band, size, size), 0 to 1, as skies, weather and cameras do; each differently."
@@ -159,6 +171,7 @@ class SkyAugment:
     gain: float = 0.15           # Brighter by at most this share, or dimmer by the same factor
     noise: float = 0.03          # Greatest standard deviation where the brightness is 1
     coarse: float = 0.6          # Greatest loss of pixels across, share of a side
+    stretched: bool = True       # Pictures were stretched by percentiles, and are again after pixels are lost
     horizon: float = 0.08        # Hidden rim, typically at most this share of the disc's radius
     stars: int = 12              # At most so many
     star_light: float = 0.6      # Brightest star, relative to the brightest pixel of the picture
@@ -255,7 +268,7 @@ def _clouded(s, pictures):
     chance, depth = [_normal(s, count, 1, 3 << octave, 3 << octave) for octave in range(3)], _even(s, count)
     return paste_clouds(pictures, depth * s.clouds, _even(s, count) * depth * s.clouds, chance)
 
-# %% ../../nbs/52_learn.augment.ipynb #00d3fb22
+# %% ../../nbs/52_learn.augment.ipynb #a1b0132f
 def _gained(s, pictures):
     factor = (1 + s.gain) ** _even(s, len(pictures), low=-1.0)
     return pictures * _each(factor.to(pictures.device, pictures.dtype))
@@ -267,7 +280,9 @@ def _hidden(s, pictures):
     return hide_horizon(pictures, ring, lumps, _normal(s, count, 32))
 
 
-def _coarsened(s, pictures): return coarsen(pictures, float(_even(s, high=s.coarse)))  # one size for a batch
+def _coarsened(s, pictures):
+    coarse = coarsen(pictures, float(_even(s, high=s.coarse)))  # one size for a batch
+    return stretch_again(coarse) if s.stretched else coarse
 
 
 def _noised(s, pictures):
@@ -280,9 +295,9 @@ _EFFECTS = {_turned: ("rotation_deg", "shift", "flip"), _starred: ("stars",), _m
             _gained: ("gain",), _coarsened: ("coarse",), _hidden: ("horizon",), _noised: ("noise",)}  # in this order, if one of these is on
 _PASTED = _starred, _moonlit, _clouded, _coarsened, _hidden  # to a share of the pictures
 
-# %% ../../nbs/52_learn.augment.ipynb #5745387e
+# %% ../../nbs/52_learn.augment.ipynb #4341fde3
 PRESETS = {"oath": {},
-           "kiruna": {"horizon": 0.03, "shift": 0.01, "moon": 0.3, "clouds": 0.5},
+           "kiruna": {"stretched": False, "horizon": 0.03, "shift": 0.01, "moon": 0.3, "clouds": 0.5},
            "yellow_river": {"moon": 0.3, "clouds": 0.5}}
 
 
