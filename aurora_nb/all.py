@@ -17,7 +17,7 @@ __all__ = ['AuroraError', 'FileProblem', 'NightExplorer', 'build_frames', 'conca
            'find_weather', 'Form', 'instance_table', 'plan_campaign', 'programme', 'simulate_campaign',
            'simulate_frames', 'simulate_night', 'skymap_for', 'Weather', 'Station', 'find_station', 'station_table']
 
-# %% ../nbs/91_all.ipynb #64e6ac0c
+# %% ../nbs/91_all.ipynb #5331b034
 from importlib import import_module
 
 from .core import AuroraError, FileProblem
@@ -30,8 +30,7 @@ from .geometry.geomagnetic import (magnetic_coordinates, magnetic_local_time, ma
 from .geometry.lens import Lens, fit_lens, lens_for_sky
 from .geometry.skymap import (aer_to_geodetic, at_height, build_skymap, match_skymap, open_skymap, save_skymap,
                                        skymap_from_lens)
-from .occurrence.counts import (count_occurrence, merge_counts, night_of, open_counts, running_counts,
-                                         save_counts)
+from .occurrence.counts import count_occurrence, merge_counts, open_counts, running_counts, save_counts
 from .occurrence.rates import count_map, occurrence_by_local_time, occurrence_map, occurrence_rate, rates_table
 from .plots.allsky import plot_fisheye
 from .plots.forms import plot_forms_by_local_time
@@ -53,7 +52,7 @@ from .simulate.emission import Form
 from .simulate.night import simulate_frames, simulate_night
 from .simulate.truth import instance_table
 from .simulate.weather import Weather, find_weather
-from .stations import Station, find_station, station_table
+from .stations import Station, find_station, night_of, station_table
 
 # %% ../nbs/91_all.ipynb #ccde0157
 _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concatenate_frames", "problem_table",

@@ -13,9 +13,10 @@ from aurora_nb.frames import build_frames
 from aurora_nb.readers.base import open_allsky
 from aurora_nb.readers.pictures import read_picture
 from aurora_nb.simulate import layouts
-from aurora_nb.simulate.layouts import (CLASS_NAMES, LAYOUTS, frame_groups, night_of, oath_picture, read_groups,
+from aurora_nb.simulate.layouts import (CLASS_NAMES, LAYOUTS, frame_groups, oath_picture, read_groups,
                                         read_mask, turned, write_deep_png, write_labelled, write_oath)
 from aurora_nb.simulate.night import simulate_night
+from aurora_nb.stations import night_names
 
 
 def made(count=5, shape=(256, 256), dtype="u2", seed=0, station="gill", start="2015-01-20T04:00"):
@@ -97,7 +98,7 @@ def test_a_night_has_one_name_from_noon_to_noon(second, station):
     longitude = find_station(station).longitude
     local = np.datetime64("2000-01-01T12:00:01", "ns") + np.timedelta64(second // 86400 * 86400, "s")
     times = local - np.timedelta64(round(longitude * 240), "s") + np.arange(0, 86398, 3600) * np.timedelta64(1, "s")
-    assert len(set(night_of(times, station))) == 1
+    assert len(set(night_names(times, station))) == 1
 
 
 def test_wrong_input_is_named(tmp_path):

@@ -5,15 +5,14 @@
 # %% auto #0
 __all__ = ['GROUPS', 'times_of', 'stations_of', 'words', 'by_class_folders', 'frame_order', 'group_of']
 
-# %% ../../nbs/50f_learn.groups.ipynb #e168df2a
+# %% ../../nbs/50f_learn.groups.ipynb #0c472e20
 from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
 
 from ..core import AuroraError
-from ..simulate.layouts import night_of
-from ..stations import Station, find_station, station_table
+from ..stations import Station, find_station, night_names, station_table
 
 # %% ../../nbs/50f_learn.groups.ipynb #79a3a508
 def times_of(
@@ -63,7 +62,7 @@ def frame_order(
     place[np.lexsort((times, stations_of(table)))] = np.arange(len(table))
     return place
 
-# %% ../../nbs/50f_learn.groups.ipynb #ccc8a8a7
+# %% ../../nbs/50f_learn.groups.ipynb #92f68921
 def _by_station(table, name_rows):
     "Names made from the times of each station; an empty word where the time is unknown."
     times, stations = times_of(table), stations_of(table)
@@ -85,7 +84,7 @@ def _place(station):
 def _nights(table, amount):
     names = words(table["night"]) if "night" in table else np.full(len(table), "", object)
     rest = table[names == ""].drop(columns="night", errors="ignore")
-    names[names == ""] = _by_station(rest, lambda times, station: night_of(times, _place(station)))
+    names[names == ""] = _by_station(rest, lambda times, station: night_names(times, _place(station)))
     return names
 
 # %% ../../nbs/50f_learn.groups.ipynb #c19ab2e4

@@ -6,7 +6,7 @@
 __all__ = ['FIRST', 'Problems', 'moment_in_name', 'name_nights', 'join_groups', 'labelled_table', 'table_classes', 'label_codes',
            'read_image', 'check_images']
 
-# %% ../../nbs/50ac_learn.tables.ipynb #5bc33a9e
+# %% ../../nbs/50ac_learn.tables.ipynb #d40ff06d
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,8 @@ from .schemes import find_scheme
 from ..readers.base import file_head, find_reader
 from ..readers.movies import Movies, movie_container
 from ..readers.pictures import common_times, read_picture
-from ..simulate.layouts import night_of, read_groups
+from ..simulate.layouts import read_groups
+from ..stations import night_names
 
 # %% ../../nbs/50ac_learn.tables.ipynb #78f2f158
 class Problems(dict):
@@ -53,7 +54,7 @@ class Problems(dict):
         warnings.warn(f"{what}: {len(self)} problem files, the first {first[0]}: {first[1].rstrip('.')}. All are in "
                       "attrs['problem_files'].", stacklevel=3)
 
-# %% ../../nbs/50ac_learn.tables.ipynb #30e072d9
+# %% ../../nbs/50ac_learn.tables.ipynb #a64f9dfb
 def moment_in_name(
     path,  # File
 ) -> np.datetime64:
@@ -72,7 +73,7 @@ def name_nights(
     for code in set(stations.tolist()):
         rows = np.flatnonzero((stations == code) & times.notna())
         try:
-            nights[rows] = night_of(times[rows], code)
+            nights[rows] = night_names(times[rows], code)
         except AuroraError:  # a station that is not in the table has no known noon
             days = (times[rows] - pd.Timedelta("12h")).strftime("%Y%m%d")
             nights[rows] = [f"{code}_{day}" if code else day for day in days]

@@ -7,7 +7,7 @@ __all__ = ['METADATA', 'occurrence_rate', 'station_local_time', 'label_column', 
            'cells_of_masks', 'count_map', 'occurrence_map', 'rates_table', 'count_occurrence', 'merge_counts',
            'night_of', 'open_counts', 'save_counts']
 
-# %% ../../nbs/75_occurrence.rates.ipynb #4c54fe6b
+# %% ../../nbs/75_occurrence.rates.ipynb #99499f20
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,9 +18,9 @@ from ..core import AuroraError, whole_file
 from ..geometry.cells import cell_mean, equal_area_cells
 from ..geometry.geomagnetic import magnetic_local_time, station_magnetic
 from ..geometry.skymap import station_of
-from .counts import (bin_edges, bin_of, build_counts, count_occurrence, merge_counts, night_of,
-                                         open_counts, save_counts)
-from ..stations import Station, find_station
+from .counts import (bin_edges, bin_of, build_counts, count_occurrence, merge_counts, open_counts,
+                                         save_counts)
+from ..stations import Station, find_station, night_of
 
 _all_ = ["count_occurrence", "merge_counts", "night_of", "open_counts", "save_counts"]  # counts and rates in one import
 
