@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'rolled_up', 'FoldedBand', 'since_brightening', 'Breakup']
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #104d7dee
+# %% ../../nbs/35ab_simulate.bands.ipynb #d889369c
 from dataclasses import dataclass
 
 import numpy as np
 
-from .arcs import QuietArc, TexturedForm, course, drifting, follow, glow, ridge, sheet, swirl
-from .noise import namespace, seconds_since_2000, smooth_noise, soft_step
+from .arcs import QuietArc, TexturedForm, course, drifting, follow, glow, sheet, swirl
+from .noise import bell, namespace, seconds_since_2000, smooth_noise, soft_step
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #354a7de6
 def rolled_up(
@@ -103,7 +103,7 @@ def _front_km(form, east_km, since, uneven):
     bulge = soft_step((east_km - west) / 35) * soft_step((east - east_km) / 140)
     return far * bulge * xp.clip(1 + uneven, min=0.2), bulge
 
-# %% ../../nbs/35ab_simulate.bands.ipynb #6c4c7c58
+# %% ../../nbs/35ab_simulate.bands.ipynb #04939cdf
 def _uneven(east_km, seconds, burst, seed):
     "Unevenness of the front and brightness of its rays along the arc."
     bright = np.clip(0.9 + course(seed + 2, 130, 3, seconds / 90, 0.3 * seconds), 0.1, None)
@@ -115,7 +115,7 @@ def _filling(along, arc_km, bent, seconds, seed):
     "Light behind the front: strands in bent coordinates, strongest where the coarse noise is."
     strands = smooth_noise(drifting(along + 60 * bent, 90, 300, seconds), (0.6 * arc_km + 60 * bent) / 24, seed + 7, 4)
     xp = namespace(bent)
-    texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * ridge(strands, 0.15)
+    texture = xp.clip(0.65 + 1.2 * strands, min=0.12) + 0.7 * bell(strands / 0.15)
     return texture * (0.06 + 1.2 * xp.clip(bent + 0.15, min=0.0))
 
 # %% ../../nbs/35ab_simulate.bands.ipynb #1aa2403a

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'extent', 'winding_sheets', 'DraperyCorona', 'RadialCorona', 'HotSpot']
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #830787ae
+# %% ../../nbs/35ac_simulate.coronas.ipynb #448c8e52
 from dataclasses import dataclass
 
 import numpy as np
 
-from .arcs import TexturedForm, course, drifting, follow, glow, ridge, sheet
-from .noise import namespace, smooth_noise, soft_step
+from .arcs import TexturedForm, course, drifting, follow, glow, sheet
+from .noise import bell, namespace, smooth_noise, soft_step
 
 # %% ../../nbs/35ac_simulate.coronas.ipynb #96d4c11b
 def extent(
@@ -66,7 +66,7 @@ class DraperyCorona(TexturedForm):
         light = rayed * sheet(away, self.width_km) + 0.08 * smooth * glow(away, 0.25 * self.spacing_km)
         return extent(east_km, poleward_km, self.reach_km, 4) * light
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #f10af3b6
+# %% ../../nbs/35ac_simulate.coronas.ipynb #5403c286
 @dataclass(frozen=True)
 class RadialCorona(TexturedForm):
     "Short filaments all over the sky; perspective makes them rays from the magnetic zenith."
@@ -85,10 +85,10 @@ class RadialCorona(TexturedForm):
                              drifting(poleward_km, size, 0.1 * speed, seconds), self.seed, 3)
         lit = smooth_noise(drifting(east_km, 0.8 * size, -speed, seconds),
                            drifting(poleward_km, 0.6 * size, -0.2 * speed, seconds), self.seed + 1, 3)
-        light = 2 * ridge(lines, self.filament) * namespace(lit).clip(lit + 0.05, min=0.0)
+        light = 2 * bell(lines / self.filament) * namespace(lit).clip(lit + 0.05, min=0.0)
         return extent(east_km, poleward_km, self.reach_km) * (light + 0.04)
 
-# %% ../../nbs/35ac_simulate.coronas.ipynb #4b36e156
+# %% ../../nbs/35ac_simulate.coronas.ipynb #7663ae1f
 @dataclass(frozen=True)
 class HotSpot(TexturedForm):
     "Intense irregular patches with bundles of rays and spots."
@@ -107,7 +107,7 @@ class HotSpot(TexturedForm):
                               drifting(poleward_km, size, 0.15 * speed, seconds), self.seed, 3)
         fine = smooth_noise(drifting(east_km, 0.45 * size, -speed, seconds) + coarse,
                             drifting(poleward_km, 0.2 * size, -0.3 * speed, seconds) + 2 * coarse, self.seed + 1, 4)
-        lines, spots = ridge(fine, 0.12), 5 * xp.square(xp.clip(fine - 0.25, min=0.0))
+        lines, spots = bell(fine / 0.12), 5 * xp.square(xp.clip(fine - 0.25, min=0.0))
         level = 0.4 * (1 - 2 * self.filled) / (2 * self.filled * (1 - self.filled)) ** 0.5 if self.filled < 1 else -9.0
         patches = soft_step((coarse - level) / 0.12)
         around = soft_step((coarse - level + 0.3) / 0.15)  # weak filaments beyond the borders of the patches

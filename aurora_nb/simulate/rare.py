@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMS', 'Beads', 'Streamer', 'Fragments', 'DarkenedLight', 'BlackAurora']
 
-# %% ../../nbs/35c_simulate.rare.ipynb #a4985a5f
+# %% ../../nbs/35c_simulate.rare.ipynb #e1a56174
 from dataclasses import dataclass
 
 import numpy as np
 
-from .noise import namespace, seconds_since_2000, smooth_noise, soft_step
-from .vortices import Curls, Folds, RareForm, Spirals, bell, bends, only_where, wind_up
+from .noise import bell, namespace, seconds_since_2000, smooth_noise, soft_step
+from .vortices import Curls, Folds, RareForm, Spirals, bends, only_where, wind_up
 
 # %% ../../nbs/35c_simulate.rare.ipynb #d02f3c3a
 @dataclass(frozen=True, kw_only=True)
