@@ -447,6 +447,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'aurora_nb.geometry.cells._sums': ('geometry.cells.html#_sums', 'aurora_nb/geometry/cells.py'),
                                           'aurora_nb.geometry.cells.cell_mean': ( 'geometry.cells.html#cell_mean',
                                                                                   'aurora_nb/geometry/cells.py'),
+                                          'aurora_nb.geometry.cells.cells_to_pixels': ( 'geometry.cells.html#cells_to_pixels',
+                                                                                        'aurora_nb/geometry/cells.py'),
                                           'aurora_nb.geometry.cells.equal_area_cells': ( 'geometry.cells.html#equal_area_cells',
                                                                                          'aurora_nb/geometry/cells.py'),
                                           'aurora_nb.geometry.cells.magnetic_cells': ( 'geometry.cells.html#magnetic_cells',
