@@ -181,7 +181,7 @@ def _frame_rows(table, frames):
                               "It was drawn on frames of another size; open those.")
     return table.assign(index=times.get_indexer(table.time))
 
-# %% ../../nbs/70a_archive.masks.ipynb #1607b4b8
+# %% ../../nbs/70a_archive.masks.ipynb #19fcc820
 @patch
 def to_pairs(self: MaskStore,
     folder,                # Of the set; more is added to what stands there
@@ -203,7 +203,7 @@ def to_pairs(self: MaskStore,
         added.append({"file": f"images/{name}", "station": row.station, "time": row.time.isoformat(), "night": "",
                       "annotator": row.annotator})
     done = read_groups(folder)
-    done = done[~done.file.isin([row["file"] for row in added])].assign(time=done.time.map(pd.Timestamp.isoformat))
-    groups = pd.concat([done, pd.DataFrame(added)], ignore_index=True) if len(done) else pd.DataFrame(added)
+    kept = done[~done.file.isin([row["file"] for row in added])].to_dict("records")
+    groups = pd.DataFrame([row | {"time": pd.Timestamp(row["time"]).isoformat()} for row in [*kept, *added]])
     with whole_file(folder / "groups.csv") as path: groups.fillna("").to_csv(path, index=False)
     return read_groups(folder)
