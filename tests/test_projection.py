@@ -15,7 +15,7 @@ from aurora_nb.stations import find_station
 
 WHEN = {"gill": "2015-01-20", "yrs": "2015-01-20", "jbs": "2015-06-20"}
 GREEN, RED = (0, 1, 0, 0), (0, 0, 1, 0)
-SKY = lens_for_sky((256, 256), 126)
+SKY, SMALL = lens_for_sky((256, 256), 126), lens_for_sky((64, 64), 31.5)
 
 
 @pytest.fixture(scope="module")
@@ -169,13 +169,13 @@ def test_any_lens_sees_the_same_sky(projections):
         assert np.abs(miss).max() < 0.08 * expected.max() and np.abs(miss).mean() < 0.01 * expected.max()
 
 
-def test_size_and_errors():
-    small = build_projection(SKY, "krn", "2015-01-20", size=64)
+def test_a_small_lens_and_errors():
+    small = build_projection(SMALL, "krn", "2015-01-20")
     assert small.lens.shape == (64, 64) and small.view([], GREEN).shape == (64, 64)
     with pytest.raises(AuroraError, match="tilt"):
         build_projection(lens_for_sky((64, 64), 300, tilt_deg=150), "gill", "2015-01-20")
     with pytest.raises(AuroraError, match="IGRF"):
-        build_projection(SKY, "gill", "2035-01-20", size=16)
+        build_projection(SMALL, "gill", "2035-01-20")
 
 
 def test_a_large_lens_stays_within_its_memory():
@@ -187,7 +187,7 @@ def test_a_large_lens_stays_within_its_memory():
 
 def test_torch_sees_the_same():
     torch = pytest.importorskip("torch", reason="torch is not installed; the array code is shared, only the product differs")
-    plain = build_projection(SKY, "gill", "2015-01-20", size=64)
+    plain = build_projection(SMALL, "gill", "2015-01-20")
     moved = plain.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     arc = StationaryArc(66.5, 1.0)
     here = plain.view([(4.0, arc.brightness(plain.magnetic_latitude, 0, 0, "2015-01-20"))], GREEN)

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['field_aligned', 'to_numpy', 'Projection', 'build_projection']
 
-# %% ../../nbs/36a_simulate.projection.ipynb #7a1d0422
+# %% ../../nbs/36a_simulate.projection.ipynb #b21b509e
 from copy import copy
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -253,24 +252,16 @@ class Projection(_Views):
             _on_device(to_numpy(part), device) for part in (self.magnetic_latitude, self.magnetic_longitude))
         return moved
 
-# %% ../../nbs/36a_simulate.projection.ipynb #db6a3960
-def _resized(lens, size):
-    factor = size / max(lens.shape)
-    return replace(lens, shape=tuple(round(side * factor) for side in lens.shape), focal=lens.focal * factor,
-                   centre=tuple((at + 0.5) * factor - 0.5 for at in lens.centre))
-
-
+# %% ../../nbs/36a_simulate.projection.ipynb #7536a8c7
 def build_projection(
     lens: Lens,                      # Of the camera
     station: str | Station,          # Code or Station
     time: Time,                      # The field of this moment; good for a winter
-    size: int | None = None,         # Pixels along the longer side; None: those of the lens
     shell_km: float | None = None,   # All light in a thin shell at this height; None: along field lines
     cell: float | None = None,       # Step of the footprint grid in pixels; None: 0.9, more beyond 100 000 pixels
 ) -> Projection:
     "Work out what each pixel of a lens sees of the light on the field lines around a station."
     station = find_station(station)
-    if size is not None: lens = _resized(lens, size)
     if shell_km is not None:
         azimuth, elevation, visible = _visible(lens)
         place = aer_to_geodetic(azimuth, elevation, station, shell_km)
