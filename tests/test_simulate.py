@@ -16,7 +16,7 @@ from aurora_nb.core import AuroraError
 from aurora_nb.frames import concatenate_frames
 from aurora_nb.geometry.lens import angular_distance, fit_lens
 from aurora_nb.simulate.camera import camera_preset, skymap_for
-from aurora_nb.simulate.emission import NAMED_FORMS, StationaryArc, flicker, named_forms, sky_brightness
+from aurora_nb.simulate.emission import NAMED_FORMS, StationaryArc, flicker, sky_brightness
 from aurora_nb.simulate.layouts import read_groups
 from aurora_nb.simulate.night import simulate_frames, simulate_night
 from aurora_nb.simulate.scene import build_scene, lit_forms, look, red_footprints
@@ -54,7 +54,7 @@ def test_pieces_equal_the_whole(cut, seed, camera):
 @given(st.sampled_from(sorted(NAMED_FORMS)), st.floats(50, 85), st.integers(0, 1000), st.integers(0, 10**9))
 def test_forms_are_finite_and_never_negative(name, station_latitude, seed, second):
     latitude, longitude = np.meshgrid(np.linspace(-90, 90, 61), np.linspace(-180, 180, 25))
-    light = sky_brightness(named_forms(name, station_latitude, seed), latitude.astype("f4"), longitude.astype("f4"),
+    light = sky_brightness(NAMED_FORMS[name](station_latitude, seed), latitude.astype("f4"), longitude.astype("f4"),
                            (longitude / 15 % 24).astype("f4"), np.datetime64(second, "s"))
     assert np.isfinite(light).all() and light.min() >= 0 and light.max() < 50_000
 

@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = ['NAMED_FORMS', 'profile', 'hours_from', 'local_time_activity', 'oval_latitude', 'Form', 'StationaryArc', 'MovingArc',
-           'Patch', 'PatchField', 'sky_brightness', 'named_forms']
+           'Patch', 'PatchField', 'sky_brightness']
 
-# %% ../../nbs/35_simulate.emission.ipynb #b384234e
+# %% ../../nbs/35_simulate.emission.ipynb #7eb35d24
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from ..core import AuroraError
 from .noise import DEGREE_KM, fade, flicker, namespace, seconds_since_2000
 
 # %% ../../nbs/35_simulate.emission.ipynb #5a740c61
@@ -210,7 +209,7 @@ def _patches(station_latitude, seed):
     return [PatchField(station_latitude - 0.5, period_s=period, drift_deg_per_hour=drift)]
 
 
-# %% ../../nbs/35_simulate.emission.ipynb #f1b4da4c
+# %% ../../nbs/35_simulate.emission.ipynb #885c9d70
 NAMED_FORMS = {
     "stationary_arc": lambda station_latitude, seed: [
         StationaryArc(station_latitude - 1.5, noon_shift=6.0, local_time=22.5, local_time_width_hours=4,
@@ -221,19 +220,3 @@ NAMED_FORMS = {
         StationaryArc(station_latitude - 1, width_deg=4, brightness_rayleigh=700, noon_shift=6.0, local_time=1.5,
                       local_time_width_hours=5, flicker_seed=seed * 10 + 3)],
 }
-
-
-# %% ../../nbs/35_simulate.emission.ipynb #66901e0b
-def named_forms(
-    forms,                    # Names of `NAMED_FORMS`, form objects, or both
-    station_latitude: float,  # Magnetic latitude of the station, degrees
-    seed: int = 0,            # Which course of events
-) -> list:
-    "Form objects; a name becomes forms that the station can see, an object stays as it is."
-    found = []
-    for form in [forms] if isinstance(forms, str) else forms:
-        if isinstance(form, str) and form not in NAMED_FORMS:
-            raise AuroraError(f"no form {form!r}; known: {', '.join(NAMED_FORMS)}. Or pass an object with a method "
-                              "brightness(magnetic_latitude, magnetic_longitude, magnetic_local_time, time).")
-        found += NAMED_FORMS[form](abs(station_latitude), seed) if isinstance(form, str) else [form]
-    return found

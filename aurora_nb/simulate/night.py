@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KEPT', 'TRUTHS', 'FORMS', 'night_times', 'find_forms', 'Night', 'simulate_night', 'simulate_frames']
 
-# %% ../../nbs/37_simulate.night.ipynb #6d506982
+# %% ../../nbs/37_simulate.night.ipynb #8d7b0c78
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from ..geometry.geomagnetic import magnetic_local_time, station_magnetic
 from ..processing.quality import sun_moon
 from .activity import FORMS as KINDS
 from .camera import expose
-from .emission import NAMED_FORMS, named_forms
+from .emission import NAMED_FORMS
 from .scene import Bodies, Scene, build_scene, frame_light, frame_truth, winter_of
 from .truth import SCHEMES, ClassRules, rare_forms
 from .weather import Weather, find_weather
@@ -65,7 +65,7 @@ def _kept(truths, bands):
     if "brightness" in found and bands > 1: found["brightness"] = (*_PICTURE, "band"), "f4"
     return found
 
-# %% ../../nbs/37_simulate.night.ipynb #6372a47c
+# %% ../../nbs/37_simulate.night.ipynb #81515222
 def find_forms(
     forms,           # Names, form objects, a programme, or all of them mixed
     station,         # Code, or a Station
@@ -73,10 +73,9 @@ def find_forms(
     seed: int = 0,   # Which course of events
 ) -> list:
     "Form objects; names become forms that the station can see."
-    latitude, longitude = station_magnetic(station, 110.0, winter_of(time, station))
-    found = []
+    latitude, found = abs(station_magnetic(station, 110.0, winter_of(time, station))[0]), []
     for form in [forms] if isinstance(forms, str) or hasattr(forms, "brightness") else forms:
-        if form in NAMED_FORMS: found += named_forms(form, latitude, seed)
+        if form in NAMED_FORMS: found += NAMED_FORMS[form](latitude, seed)
         elif form in KINDS: found.append(_above(KINDS[form], station, winter_of(time, station), seed))
         elif hasattr(form, "brightness"): found.append(form)
         else: raise AuroraError(f"no form {form!r}; known: {', '.join(dict.fromkeys([*NAMED_FORMS, *KINDS]))}. Or pass an "
