@@ -52,7 +52,7 @@ class Detector:
         "True where frames are (y, x), without a band."
         return len(self.lines) == 1
 
-# %% ../../nbs/36_simulate.camera.ipynb #6fcb64e3
+# %% ../../nbs/36_simulate.camera.ipynb #929b55e8
 @dataclass(frozen=True)
 class Camera(Detector):
     "A camera: a detector, what stands before it and what becomes of its pictures."
@@ -67,7 +67,7 @@ class Camera(Detector):
     smoothing: float = 0.0              # Noise reduction of colour cameras: standard deviation, pixels
     jpeg: int | None = None             # Quality, if its pictures are JPEG
     overlay: tuple = ()                 # What is drawn in, see `35g_simulate.overlay`
-    aim: str = ""                       # "magnetic_zenith": turned there by `aim_camera`; "": upright
+    aim: str = ""                       # "magnetic_zenith": turned there by `aim_camera`; "": as its lens says
     pixel_order: str = ""               # Order of rows and columns in its files, as `21_geometry.skymap` names them
 
 # %% ../../nbs/36_simulate.camera.ipynb #b3a2df7d
@@ -225,7 +225,7 @@ def resize_camera(
                    **{name: getattr(chip, name) * factor for name in ("read_noise", "pixel_pattern", "gain_pattern")})
     return replace(camera, lens=lens, sensor=chip, psf_pixels=max(camera.psf_pixels * factor, 0.4))
 
-# %% ../../nbs/36_simulate.camera.ipynb #4a38f826
+# %% ../../nbs/36_simulate.camera.ipynb #3d74650f
 def winter_of(
     time: Time,  # A moment
     station,     # Code, or a Station
@@ -240,8 +240,9 @@ def point_camera(
     azimuth: float,        # Where its axis shall point, degrees east of north
     elevation: float,      # Degrees
 ) -> Camera:
-    "The camera tilted so that its optical axis points there."
-    return replace(camera, lens=replace(camera.lens, tilt_deg=90.0 - float(elevation), tilt_azimuth_deg=float(azimuth)))
+    "The camera tilted so that its optical axis points there, and left alone by `aim_camera`."
+    lens = replace(camera.lens, tilt_deg=90.0 - float(elevation), tilt_azimuth_deg=float(azimuth))
+    return replace(camera, lens=lens, aim="")
 
 
 def aim_camera(
@@ -285,16 +286,14 @@ def misaligned(
                    rotation_deg=lens.rotation_deg + turn)
     return replace(camera, lens=lens, sensor=replace(camera.sensor, seed=seed))
 
-# %% ../../nbs/36_simulate.camera.ipynb #e2247ca1
+# %% ../../nbs/36_simulate.camera.ipynb #3f8e7b2f
 def skymap_for(
     camera,                    # Name of a preset, or a Camera
     station,                   # Code, or a Station
     height_km: float = 110.0,  # Of the emission
-    time: Time | None = None,  # Any moment of the winter, for cameras that are aimed; None: as they stand, or 2015
+    time: Time = "2015-01-01",  # Any moment of the winter, for cameras that are aimed
 ):
     "Skymap of a camera at a station, aimed where it should be: the truth, not a calibration."
-    camera = camera_preset(camera)
-    if time is not None or not camera.lens.tilt_deg:
-        camera = aim_camera(camera, station, winter_of("2015-01-01" if time is None else time, station))
+    camera = aim_camera(camera_preset(camera), station, winter_of(time, station))
     skymap = skymap_from_lens(camera.lens, station, height_km)
     return skymap.assign_attrs(array=camera.array, camera=camera.name, pixel_order=camera.pixel_order)
