@@ -121,15 +121,14 @@ def baseline_pipeline(
     if few: steps.append(PCA(components, svd_solver="randomized", random_state=0))
     return make_pipeline(*steps, _classifier(name, neighbours, penalty, kernel, alpha))
 
-# %% ../../nbs/60a_families.baselines.ipynb #526cbe5d
+# %% ../../nbs/60a_families.baselines.ipynb #e4ce8b32
 @dataclass
 class Baseline:
     "A fitted baseline: rows of pixels or features in, probabilities of classes out."
     name: str                 # "knn", "svm" or "ridge"
     pipeline: Pipeline        # Fitted
     classes: int              # How many there are, with those that training lacked
-    temperature: float = 1.0  # Of the softmax of decision values
-    calibrated: bool = False  # Whether that was found on validation frames
+    temperature: float = 1.0  # Of the softmax of decision values; 1 without validation frames
 
     def scores(self, rows) -> np.ndarray:
         "Shares of votes or decision values of the classes that training had, (n, known)."
@@ -166,7 +165,7 @@ def fit_baseline(
     fitted = Baseline(name, pipeline.fit(rows, labels), classes)
     return fitted if name == "knn" or valid is None else with_temperature(fitted, *valid)
 
-# %% ../../nbs/60a_families.baselines.ipynb #baea68e1
+# %% ../../nbs/60a_families.baselines.ipynb #7fa5e1e7
 def quiet_temperature(
     scores: np.ndarray,  # Logits or decision values of validation frames, (n, c)
     codes,               # Their classes, as columns
@@ -187,4 +186,4 @@ def with_temperature(
     usable = np.isin(labels, known)
     if not usable.any(): return fitted
     codes = np.searchsorted(known, np.asarray(labels)[usable])
-    return replace(fitted, temperature=quiet_temperature(fitted.scores(rows[usable]), codes), calibrated=True)
+    return replace(fitted, temperature=quiet_temperature(fitted.scores(rows[usable]), codes))
