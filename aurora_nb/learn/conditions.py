@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['TWILIGHT', 'MOON', 'BODIES', 'CONDITIONS', 'sky_conditions', 'error_by']
 
-# %% ../../nbs/54b_learn.conditions.ipynb #3ba59d59
+# %% ../../nbs/54b_learn.conditions.ipynb #6aa55e76
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..core import AuroraError
 from .resampling import interval, resample
-from .scores import checked_probabilities, class_codes, group_codes
+from .scores import checked_probabilities, class_codes, condition_words, group_codes
 from ..processing.quality import sun_moon
 from ..stations import find_station
 
@@ -50,16 +50,6 @@ def _words(values, steps):
     words = np.take(list(steps), np.minimum(place, len(steps) - 1))  # NaN is sorted behind all
     return pd.Series(np.where(values.isna(), "unknown", words), values.index)
 
-# %% ../../nbs/54b_learn.conditions.ipynb #20249ef2
-def _condition(values, edges):
-    "Each image's value of a condition, as words."
-    if pd.api.types.is_float_dtype(values):
-        cut = pd.qcut(values, 4, duplicates="drop") if edges is None else pd.cut(values, edges, include_lowest=True)
-        ends = pd.IntervalIndex(cut.cat.categories)
-        words = [f"{each.left:.4g} to {each.right:.4g}" for each in ends]
-        return pd.Series(cut.cat.rename_categories(words)).cat.add_categories("unknown").fillna("unknown")
-    return values.astype(object).where(values.notna() & (values != ""), "unknown").astype("category")
-
 # %% ../../nbs/54b_learn.conditions.ipynb #60dd0fa4
 def _error_scores(codes, wrong, condition, group, groups):
     "A function from draws to error, expected and excess, each (draw, condition)."
@@ -77,7 +67,7 @@ def _error_scores(codes, wrong, condition, group, groups):
         return {"error": error, "expected": expected, "excess": error - expected}
     return scores
 
-# %% ../../nbs/54b_learn.conditions.ipynb #619bad50
+# %% ../../nbs/54b_learn.conditions.ipynb #d5838126
 CONDITIONS = ("moon", "twilight", "cloud", "station", "night")
 
 
@@ -103,7 +93,7 @@ def error_by(
     group, names = group_codes(groups, len(codes))
     parts = {}
     for column in columns:
-        found = _condition(table[column], (edges or {}).get(column)).cat.remove_unused_categories()
+        found = condition_words(table[column], (edges or {}).get(column)).cat.remove_unused_categories()
         condition = found.cat.codes.to_numpy().astype(np.int64)
         scores = _error_scores(codes, wrong, condition, group, len(names))
         once, again = scores(np.ones((1, len(names)))), resample(scores, len(names), len(codes), resamples, seed)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FIGURES', 'LEAST_PROBABILITY', 'SUMMARY', 'PER_CLASS', 'class_codes', 'checked_probabilities', 'group_codes',
-           'count_confusion', 'confusion_scores', 'mean_over', 'average_precision', 'confidence_counts',
-           'calibration_error', 'frame_losses', 'all_scores']
+           'condition_words', 'count_confusion', 'confusion_scores', 'mean_over', 'average_precision',
+           'confidence_counts', 'calibration_error', 'frame_losses', 'all_scores']
 
 # %% ../../nbs/53e_learn.scores.ipynb #68a7ad98
 import numpy as np
@@ -71,6 +71,20 @@ def group_codes(
         raise AuroraError(f"groups: found {len(names)}, expected {images}: one for each image of the truth")
     names = names.astype(object).where(names.notna() & (names != ""), "unknown")
     return pd.factorize(names)
+
+# %% ../../nbs/53e_learn.scores.ipynb #0ec5e045
+def condition_words(
+    values,      # Of a condition, words or numbers, a pandas Series (images)
+    edges=None,  # Where numbers are cut; None: quarters
+) -> pd.Series:
+    "Each image's value of a condition as one of a few words, categorical."
+    if not pd.api.types.is_float_dtype(values) or values.nunique() < 3:
+        words = values.astype(object).where(values.notna() & (values != ""), "unknown")
+        return words.map(lambda word: f"{word:.4g}" if isinstance(word, float) else word).astype("category")
+    cutter = (pd.qcut, 4, dict(duplicates="drop")) if edges is None else (pd.cut, edges, dict(include_lowest=True))
+    cut, ends = cutter[0](values, cutter[1], retbins=True, **cutter[2])
+    words = [f"{low:.4g} to {high:.4g}" for low, high in zip(ends, ends[1:])]
+    return pd.Series(cut.cat.rename_categories(words)).cat.add_categories("unknown").fillna("unknown")
 
 # %% ../../nbs/53e_learn.scores.ipynb #1c63157b
 def count_confusion(
