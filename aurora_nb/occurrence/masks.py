@@ -6,15 +6,15 @@
 __all__ = ['cells_for_masks', 'count_masks', 'occurrence_ratio', 'boundaries_by_local_time', 'geographic_cells', 'mask_areas',
            'mask_boundaries', 'mask_cells', 'pixel_areas']
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #7cfc827a
+# %% ../../nbs/75b_occurrence.masks.ipynb #eb62a483
 import numpy as np
 import xarray as xr
 
 from ..core import AuroraError
 from ..geometry.cells import equal_area_cells, magnetic_cells
 from .areas import boundaries_by_local_time, mask_areas, mask_boundaries, pixel_areas
-from .parts import as_masks, geographic_cells, mask_cells
-from .rates import count_map, occurrence_rate
+from .parts import geographic_cells, mask_cells
+from .rates import count_map
 
 _all_ = ["boundaries_by_local_time", "geographic_cells", "mask_areas", "mask_boundaries", "mask_cells", "pixel_areas"]
 
