@@ -149,7 +149,7 @@ def palette_bytes(
     "The colour map as 256 times red, green, blue, for the trait `palette`."
     return (colors(np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8).tobytes()
 
-# %% ../../nbs/80_explorers.canvas.ipynb #9ca45e16
+# %% ../../nbs/80_explorers.canvas.ipynb #3b7987a1
 class FrameCanvas(anywidget.AnyWidget):
     "Raw pixels on a canvas, stretched in the browser, under a static overlay and a cursor line."
     _esm = PAINT + LISTEN + LAY
@@ -173,7 +173,7 @@ class FrameCanvas(anywidget.AnyWidget):
     ):
         super().__init__(**traits)
         self.on_step, self.on_press = on_step, on_press
-        self.on_msg(lambda _, content, buffers: self.receive(content))
+        self.on_msg(lambda _, content, buffers: self.receive(content | {"buffers": buffers} if buffers else content))
 
     def show(self,
         image: np.ndarray,  # One frame (y, x) or (y, x, band)
