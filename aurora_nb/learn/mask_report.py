@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SHOWN', 'aurora_light', 'MaskReport', 'mask_report_text', 'mask_report', 'segmentation_report']
 
-# %% ../../nbs/53i_learn.mask_report.ipynb #45542ae9
+# %% ../../nbs/53i_learn.mask_report.ipynb #7a7b920b
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.ndimage import binary_dilation
 
 from ..core import AuroraError
 from .mask_scores import KINDS, mask_counts
@@ -19,7 +20,7 @@ from .mask_tables import (Draws, condition_columns, condition_table, curve_table
 from .readable import markdown_table, readable
 from .scores import group_codes
 
-# %% ../../nbs/53i_learn.mask_report.ipynb #33193386
+# %% ../../nbs/53i_learn.mask_report.ipynb #3936fef6
 def aurora_light(
     frames,            # Frames, or images (n, y, x[, band])
     truth,             # (n, y, x) booleans
@@ -33,15 +34,16 @@ def aurora_light(
     rows = [_excess(np.asarray(frames[row], np.float32), np.asarray(truth[row]) > 0.5) for row in range(len(truth))]
     light = np.array(rows, np.float64)
     table = pd.DataFrame({"brightness": light.max(1)})
-    if named: table["colour"] = np.where(np.isnan(light[:, 0]), "", np.take(bands, light.argmax(1)))
+    if named: table["colour"] = np.where(np.isnan(light[:, 0]), "none", np.take(bands, light.argmax(1)))
     return table
 
 
 def _excess(picture, lit):
     "Mean of the aurora less the median of the sky beside it, (band); NaN without either."
     picture = picture.reshape(*lit.shape, -1)
-    if not lit.any() or lit.all(): return np.full(picture.shape[-1], np.nan)
-    return picture[lit].mean(0) - np.median(picture[~lit], axis=0)
+    beside = binary_dilation(lit, iterations=max(2, lit.shape[1] // 16)) & ~lit
+    if not beside.any(): return np.full(picture.shape[-1], np.nan)
+    return picture[lit].mean(0) - np.median(picture[beside], axis=0)
 
 # %% ../../nbs/53i_learn.mask_report.ipynb #e08047cc
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,8 @@ class MaskReport:
         "The threshold at which the first detector has most of a figure; choose on frames that are not the test's."
         return float(self.curve[figure][self.detectors[0]].idxmax())
 
-# %% ../../nbs/53i_learn.mask_report.ipynb #9bacb6c5
-SHOWN = ("iou", "precision", "recall", "boundary_error_deg", "boundary_error_px")
+# %% ../../nbs/53i_learn.mask_report.ipynb #a7ab39b4
+SHOWN = ("iou", "precision", "recall", "false_share", "boundary_error_deg", "boundary_error_px")
 
 
 def mask_report_text(

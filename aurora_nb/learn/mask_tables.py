@@ -16,9 +16,9 @@ from .mask_scores import KINDS
 from .resampling import interval, resample
 from .scores import condition_words
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #63a826d4
+# %% ../../nbs/53h_learn.mask_tables.ipynb #9aef8348
 SHARES = ("iou", "dice", "precision", "recall", "stationary_recall", "moving_recall")
-FIGURES = ("iou", "dice", "precision", "recall", "area_ratio", "boundary_error", "stationary_recall", "moving_recall")
+FIGURES = ("iou", "dice", "precision", "recall", "false_share", "area_ratio", "boundary_error", "stationary_recall", "moving_recall")
 
 
 def mask_figures(
@@ -28,10 +28,12 @@ def mask_figures(
     part = dict(zip(KINDS, np.moveaxis(np.asarray(sums, np.float64), -1, 0)))
     right = part["true_positive"]
     there, said = right + part["false_negative"], right + part["false_positive"]
+    some = np.where(there > 0, there, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {"iou": right / (there + said - right), "dice": 2 * right / (there + said),
-                "precision": np.where((there > 0) & (said == 0), 0.0, right / said), "recall": right / there,
-                "area_ratio": np.where(there > 0, said / there, np.nan), "boundary_error": part["distance"] / part["outline"],
+        return {"iou": right / (some + said - right), "dice": 2 * right / (some + said),
+                "precision": np.where((there > 0) & (said == 0), 0.0, right / (said + 0 * some)), "recall": right / some,
+                "false_share": part["false_positive"] / (part["false_positive"] + part["true_negative"]),
+                "area_ratio": said / some, "boundary_error": part["distance"] / part["outline"],
                 "stationary_recall": part["stationary_found"] / part["stationary"],
                 "moving_recall": part["moving_found"] / part["moving"]}
 
@@ -125,13 +127,14 @@ def motion_table(
     table = pd.DataFrame.from_dict(rows, "index", columns=["pixels", "recall", "recall_low", "recall_high"])
     return table.set_index(pd.MultiIndex.from_tuples(rows, names=["detector", "motion"]))
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #4e6e0749
+# %% ../../nbs/53h_learn.mask_tables.ipynb #5fd1fd65
 def _curve_figures(sums):
     "IoU, precision and recall of found, false and true pixels (..., 3)."
     right, false, there = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
+    some = np.where(there > 0, there, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where((there > 0) & (right + false == 0), 0.0, right / (right + false))
-        return {"iou": right / (there + false), "precision": precision, "recall": right / there}
+        precision = np.where((there > 0) & (right + false == 0), 0.0, right / (right + false + 0 * some))
+        return {"iou": right / (some + false), "precision": precision, "recall": right / some}
 
 
 def curve_table(
