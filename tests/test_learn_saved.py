@@ -18,7 +18,7 @@ import aurora_nb.learn  # noqa: F401  (makes torchvision fit torch)
 import torch
 from aurora_nb.core import AuroraError
 from aurora_nb.frames import build_frames
-from aurora_nb.learn import predict
+from aurora_nb.learn import ahead, predict
 from aurora_nb.learn.backbones import Network, build_network, register_network
 from aurora_nb.learn.preparation import Preparation
 from aurora_nb.learn.saved import Classifier, load_model, save_model, shipped_models
@@ -189,7 +189,7 @@ def test_lazy_frames_fail_in_part(model):
 def test_few_frames_are_held_at_a_time(model, monkeypatch):
     "However many frames there are, the threads stay a bounded number of them ahead of the network."
     made, judged, most, lock = [0], [0], [0], threading.Lock()
-    probabilities, prepare = Classifier.probabilities, predict.prepare_piece
+    probabilities, prepare = Classifier.probabilities, ahead.prepare_piece
 
     def counted(images, preparation):
         with lock:
@@ -201,7 +201,7 @@ def test_few_frames_are_held_at_a_time(model, monkeypatch):
         judged[0] += len(pictures)
         return probabilities(self, pictures)
 
-    monkeypatch.setattr(predict, "prepare_piece", counted)
+    monkeypatch.setattr(ahead, "prepare_piece", counted)
     monkeypatch.setattr(Classifier, "probabilities", slow)
     for count in (400, 4000):
         made[0] = judged[0] = most[0] = 0

@@ -116,7 +116,7 @@ class MaskedImages:
         pictures, masks = self.batch([position])
         return pictures[0], masks[0]
 
-# %% ../../nbs/57_learn.mask_loaders.ipynb #4520e1c8
+# %% ../../nbs/57_learn.mask_loaders.ipynb #0f63ec9a
 OUTLINES = "magenta", "deepskyblue", "gold", "lime"
 
 
@@ -134,7 +134,9 @@ def draw_masks(
 
     pictures, masks = (np.asarray(torch.as_tensor(each).detach().cpu().float()) for each in (pictures, masks))
     layers = [(masks, "solid")]
-    if found is not None: layers.append((np.asarray(torch.as_tensor(found).detach().cpu().float()), "dashed"))
+    if found is not None:  # what was found where nothing is known is not shown
+        found = np.asarray(torch.as_tensor(found).detach().cpu().float())
+        layers.append((np.where(masks < 0, 0, found), "dashed"))
     columns = max(1, min(columns, len(pictures)))
     lines = -(-len(pictures) // columns)
     fig, axes = plt.subplots(lines, columns, figsize=(side * columns, side * lines + 0.3), squeeze=False, dpi=80, layout="constrained")
