@@ -175,18 +175,17 @@ def mask_areas(
     table.index = pd.MultiIndex.from_product([[station], masks.indexes["time"]], names=["station", "time"])
     return table
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #2b05e3d5
+# %% ../../nbs/74c_occurrence.areas.ipynb #cf46ab4a
 def _block_table(masks, block, threshold, used, areas, frames, rows):
     "Parts, areas and brightness of some of the frames."
     lit, known = lit_and_known(masks[block].values, threshold, block.start)
-    lit = lit[:, used]
-    known = np.ones_like(lit) if known is None else known[:, used]
-    seen = known.sum(1)
+    ground = np.stack([used, used if areas is None else np.nan_to_num(areas)], -1).reshape(-1, 2).astype(np.float32)
+    shown, total = lit.reshape(len(lit), -1) @ ground, ground.sum(0, dtype=float)
+    seen = np.tile(total, (len(lit), 1)) if known is None else (known.reshape(len(lit), -1) @ ground).astype(float)
+    shown = np.where(seen[:, :1] > 0, shown, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        table = {"pixel_part": np.where(seen, lit.sum(1) / seen, np.nan), "known_part": seen / used.sum()}
-    if areas is not None:
-        ground = areas[used].astype(np.float32)
-        table |= {"area_km2": np.where(seen, lit @ ground, np.nan).astype(float), "seen_km2": (known @ ground).astype(float)}
+        table = {"pixel_part": shown[:, 0] / seen[:, 0], "known_part": seen[:, 0] / total[0]}
+    if areas is not None: table |= {"area_km2": shown[:, 1], "seen_km2": seen[:, 1]}
     if frames is not None: table |= _brightness(lit, known, frames, rows[block], used)
     return pd.DataFrame(table)
 
@@ -196,9 +195,10 @@ def _brightness(lit, known, frames, rows, used):
     names = [f"_{name}" for name in frames.band.values] if "band" in frames.image.dims else [""]
     found = {f"{word}_brightness{name}": np.full(len(lit), np.nan) for name in names for word in ("mean", "greatest", "outside")}
     have = np.flatnonzero(rows >= 0)
-    pixels = frames.image[rows[have]].values.reshape(len(have), *used.shape, len(names))[:, used]
+    pixels = frames.image[rows[have]].values.reshape(len(have), *used.shape, len(names))
     for row, picture in zip(have, pixels):
-        inside, outside = picture[lit[row]], picture[known[row] & ~lit[row]]
+        sky = used if known is None else used & known[row]
+        inside, outside = picture[sky & lit[row]], picture[sky & ~lit[row]]
         for number, name in enumerate(names):
             if len(inside): found[f"mean_brightness{name}"][row] = inside[:, number].mean()
             if len(inside): found[f"greatest_brightness{name}"][row] = inside[:, number].max()

@@ -37,7 +37,7 @@ def as_masks(
                           "to the skymap of their frames: make them at that size, or bring them back to it.")
     return masks
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #2faccea3
+# %% ../../nbs/74b_occurrence.parts.ipynb #eca03ce7
 def lit_and_known(
     block,                   # Booleans, 0 and 1, or probabilities, numpy (time, y, x)
     threshold: float = 0.5,  # A pixel is aurora from this probability on
@@ -45,24 +45,29 @@ def lit_and_known(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     "Booleans: which pixels are aurora and which are known, the latter None where all are."
     if block.dtype == bool: return block, None
-    highest = np.fmax.reduce(block, axis=None, initial=0) if block.dtype != np.float16 else _highest_half(block)
-    lowest = 0 if block.dtype != np.float32 and block.dtype != np.float64 else np.fmin.reduce(block, axis=None, initial=0)
-    if highest > 1 or lowest < 0:
-        wrong = first + int(np.argmax([frame.max() > 1 or frame.min() < 0 for frame in np.nan_to_num(block)]))
-        raise AuroraError(f"masks: found values from {float(lowest):g} to {float(highest):g} (frame {wrong}), expected "
-                          "0 to 1. Divide by 255, compare with a class number, or take the sigmoid of logits.")
-    if block.dtype == np.uint8: return block.view(bool), None
-    if block.dtype != np.float16: return block >= threshold, ~np.isnan(block)
-    bits = block.view(np.uint16)
-    known = bits <= 0x7C00  # beyond infinity: NaN
-    return (bits >= np.float16(threshold).view(np.uint16)) & known, known
+    if block.dtype == np.uint8:
+        if (block > 1).any(): _refuse_values(block, first)
+        return block.view(bool), None
+    if block.dtype == np.float16: return _half_lit_and_known(block, threshold, first)
+    if ((block > 1) | (block < 0)).any(): _refuse_values(block, first)
+    return block >= threshold, block == block  # NaN is not itself
 
 
-def _highest_half(block):
-    "The greatest number that is not NaN; 2 where one is negative."
-    bits = block.view(np.uint16)
-    bits = bits[(bits <= 0x7C00) | (bits > 0x8000) & (bits <= 0xFC00)]  # NaN is no number, -0 is 0
-    return 0.0 if not bits.size else 2.0 if bits.max() > 0x8000 else float(bits.max().view(np.float16))
+def _half_lit_and_known(block, threshold, first):
+    "As `lit_and_known`, for half precision: 0x3C00 is 1, beyond 0x7C00 (infinity) is NaN, 0x8000 is the sign."
+    bits = np.ascontiguousarray(block).view(np.uint16)
+    known = (bits & np.uint16(0x7FFF)) <= 0x7C00
+    good = bits <= 0x3C00
+    if (known & ~good & (bits != 0x8000)).any(): _refuse_values(block, first)  # -0 is 0
+    return (bits >= np.float16(threshold).view(np.uint16)) & good, known
+
+
+def _refuse_values(block, first):
+    "Raise with the values that were found and the first frame that holds wrong ones."
+    lowest, highest = float(np.nanmin(block)), float(np.nanmax(block))
+    wrong = int(np.flatnonzero(((block > 1) | (block < 0)).any((1, 2)))[0]) + first
+    raise AuroraError(f"masks: found values from {lowest:g} to {highest:g} (frame {wrong}), expected 0 to 1. "
+                      "Divide by 255, compare with a class number, or take the sigmoid of logits.")
 
 # %% ../../nbs/74b_occurrence.parts.ipynb #e977bb88
 class CellBits(NamedTuple):

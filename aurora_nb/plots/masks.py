@@ -215,11 +215,12 @@ def _checked_maps(first, second, ratio, cells, hours):
     return hours, sky_cell_outlines(cells, azimuth_of_magnetic_north(cells))
 
 
-# %% ../../nbs/45_plots.masks.ipynb #1e59edd5
+# %% ../../nbs/45_plots.masks.ipynb #3a2a8c66
 def _draw_ratio(ax, outlines, one, end):
     "Cells in the colour of the logarithm of the ratio, dotted where the interval holds 1."
     with np.errstate(divide="ignore"): shown = np.clip(np.log10(one.ratio.values), -end, end)
-    draw_cells(ax, outlines, shown, (-end, end), "PuOr_r")
+    drawn = draw_cells(ax, outlines, shown, (-end, end), "PuOr_r")
+    drawn.set_cmap(drawn.get_cmap().with_extremes(bad="0.6"))  # lighter grey could be taken for a ratio of 1
     agree = (one.lower.values <= 1) & (one.upper.values >= 1)
     middles = outlines[agree].mean(axis=1)
     ax.plot(*middles.T, ".", ms=1.2, color="0.25", mew=0, zorder=3)
