@@ -104,8 +104,8 @@ def layer_words(
         words.append(f"{line_sample(*style)} {text}")
     return words
 
-# %% ../../nbs/82_explorers.masks.ipynb #abdd8995
-KEYS = """<details><summary>Keys</summary><table style='line-height:1.35'>
+# %% ../../nbs/82_explorers.masks.ipynb #519cbf7e
+KEYS = """<details open><summary>Keys</summary><table style='line-height:1.35'>
 <tr><td>← → PgUp PgDn&nbsp;</td><td>frame (the picture must have the focus)</td></tr><tr><td>b e</td><td>brush, erase; Shift or
 the right button erases</td></tr><tr><td>p x</td><td>polygon to add or to cut; Enter closes it, Esc drops it</td></tr>
 <tr><td>[ ]</td><td>size of the brush</td></tr><tr><td>+ -</td><td>threshold</td></tr><tr><td>z y</td><td>undo, redo</td></tr>
@@ -121,7 +121,7 @@ def tool_controls(
     canvas: MaskCanvas,  # What the tools paint on
 ) -> list:
     "Sliders of threshold and brush, buttons, annotator. Threshold and brush reach the canvas without the kernel."
-    wide, narrow = W.Layout(width="340px"), W.Layout(width="110px")
+    wide, widths = W.Layout(width="340px"), 3 * ["110px"] + 2 * ["166px"]
     threshold = W.FloatSlider(state.threshold, min=0, max=1, step=0.01, description="threshold", layout=wide)
     brush = W.FloatSlider(canvas.radius, min=0.5, max=60, step=0.5, description="brush", readout_format=".1f", layout=wide)
     tools = W.ToggleButtons(options=TOOLS, value=canvas.tool, style={"button_width": "76px"})
@@ -129,7 +129,7 @@ def tool_controls(
     W.jslink((threshold, "value"), (canvas, "threshold")), W.jslink((brush, "value"), (canvas, "radius"))
     W.link((state, "threshold"), (threshold, "value")), W.link((canvas, "tool"), (tools, "value"))
     W.link((state, "annotator"), (person, "value"))
-    buttons = [W.Button(description=name, layout=narrow) for name in ACTIONS]
+    buttons = [W.Button(description=name, layout=W.Layout(width=width)) for name, width in zip(ACTIONS, widths)]
     for button, action in zip(buttons, ACTIONS.values()):
         button.on_click(state.guard(lambda _, action=action: getattr(state, action)()))
     return [threshold, tools, brush, W.HBox(buttons[:3]), W.HBox(buttons[3:]), person]

@@ -116,14 +116,14 @@ function layers(model, shade, lines, art) {
   return {prepare, shadePart, linesAll};
 }"""
 
-# %% ../../nbs/81b_explorers.outlines.ipynb #8771293a
+# %% ../../nbs/81b_explorers.outlines.ipynb #534bfb6c
 MASK_STYLES = {"contour": ["#56B4E9", []], "drawn": ["#E69F00", []]}
 OTHER_STYLES = (["#FFFFFF", [7, 5]], ["#CC79A7", [2, 4]], ["#009E73", [10, 4, 2, 4]], ["#F0E442", [14, 4]])
 
 
 def mask_tint(
     color: str = "#56B4E9",  # Of probability 1
-    opacity: float = 0.5,    # Of probability 1; it falls to 0 with the probability
+    opacity: float = 0.4,    # Of probability 1; it falls to 0 with the probability
 ) -> bytes:
     "256 times red, green, blue and opacity for the trait `tint`."
     red, green, blue = (int(color[at:at + 2], 16) for at in (1, 3, 5))

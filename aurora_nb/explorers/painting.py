@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['BRUSH', 'HAND', 'EASEL', 'LAY_MASKS', 'MaskCanvas']
 
-# %% ../../nbs/81c_explorers.painting.ipynb #dc8b1934
-import numpy as np
+# %% ../../nbs/81c_explorers.painting.ipynb #f452c6e4
 import traitlets
 
 from .canvas import PAINT, FrameCanvas
