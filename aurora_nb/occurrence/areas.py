@@ -149,7 +149,7 @@ def _same_camera(masks, skymap):
     if not all(orders) or orders[0] == orders[1]: return skymap
     return skymap.isel(y=slice(None, None, -1), x=slice(None, None, -1)).assign_attrs(pixel_order=orders[0])
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #813bd8ed
+# %% ../../nbs/74c_occurrence.areas.ipynb #5b298cc8
 def mask_areas(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset | None = None,  # Skymap of their frames; None: statistics of pixels only
@@ -165,27 +165,28 @@ def mask_areas(
     areas = None if skymap is None else pixel_areas(skymap, height_km, min_elevation_deg)
     used = np.ones(masks.shape[1:], bool) if skymap is None else np.isfinite(areas)
     rows = _frame_rows(masks, frames)
+    ground = np.stack([used, used if areas is None else np.nan_to_num(areas)], -1).reshape(-1, 2).astype(np.float32)
     blocks = [slice(start, start + 64) for start in range(0, len(masks), 64)]
-    parts = [_block_table(masks, block, threshold, used, areas, frames, rows) for block in progress(blocks, "areas of masks")]
+    parts = [_block_table(masks, block, threshold, used, ground, frames, rows) for block in progress(blocks, "areas of masks")]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"pixel_part": [], "known_part": []})
-    if skymap is not None:
+    if skymap is None: table = table.drop(columns=["area_km2", "seen_km2"], errors="ignore")
+    else:
         table = table.join(_over_station(mask_boundaries(masks, skymap, threshold, height_km,
                                                          min_elevation_deg=min_elevation_deg, **options)))
     station = masks.attrs.get("station") or ("" if skymap is None else skymap.station)
     table.index = pd.MultiIndex.from_product([[station], masks.indexes["time"]], names=["station", "time"])
     return table
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #cf46ab4a
-def _block_table(masks, block, threshold, used, areas, frames, rows):
+# %% ../../nbs/74c_occurrence.areas.ipynb #d471a798
+def _block_table(masks, block, threshold, used, ground, frames, rows):
     "Parts, areas and brightness of some of the frames."
     lit, known = lit_and_known(masks[block].values, threshold, block.start)
-    ground = np.stack([used, used if areas is None else np.nan_to_num(areas)], -1).reshape(-1, 2).astype(np.float32)
     shown, total = lit.reshape(len(lit), -1) @ ground, ground.sum(0, dtype=float)
     seen = np.tile(total, (len(lit), 1)) if known is None else (known.reshape(len(lit), -1) @ ground).astype(float)
     shown = np.where(seen[:, :1] > 0, shown, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         table = {"pixel_part": shown[:, 0] / seen[:, 0], "known_part": seen[:, 0] / total[0]}
-    if areas is not None: table |= {"area_km2": shown[:, 1], "seen_km2": seen[:, 1]}
+    table |= {"area_km2": shown[:, 1], "seen_km2": seen[:, 1]}
     if frames is not None: table |= _brightness(lit, known, frames, rows[block], used)
     return pd.DataFrame(table)
 
