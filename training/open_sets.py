@@ -50,7 +50,7 @@ def open_scheme(scheme):
     if scheme in GROUPS: splits[f"{scheme}_{group}s"] = check_split(table, Split(train, valid, test, group, f"{scheme}_{group}s"))
     else: valid = np.sort(np.concatenate([valid, test]))  # both parts that are held back serve validation
     for name in TESTS[scheme]:
-        splits[name] = check_split(table, Split(train, valid, table.index[table.set == name].to_numpy(), "night", name))
+        splits[name] = check_split(table, Split(train, valid, table.index[table.set == name].to_numpy(), group, name))
     return table, splits
 
 

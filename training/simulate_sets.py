@@ -50,8 +50,8 @@ PLAN = {
     "oath_natural": [oath(ALBERTA, 2012, 40, 6.0, "6min", age=5, seed=7)],
     "oath_colour": [oath(["kho"], 2013, 20, 1.5, "2min", drawn="turns", layout="jang_bogo", camera="longyearbyen", seed=3),
                     oath(["kho"], 2014, 15, 6.0, "10min", layout="jang_bogo", camera="longyearbyen_movie", seed=3)],
-    "jang_bogo": [part(["jbs"], 2014, 30, 5.0, "6min", "jang_bogo", weather=WEATHERS)],
-    "jang_bogo_later": [part(["jbs"], 2015, 20, 5.0, "6min", "jang_bogo", weather=WEATHERS, age=1, seed=7)],
+    "jang_bogo_train": [part(["jbs"], 2014, 30, 5.0, "6min", "jang_bogo")],  # fair weather: masks are of what was there, also behind clouds
+    "jang_bogo_later": [part(["jbs"], 2015, 20, 1.5, "1min", "jang_bogo", age=1, seed=7)],
 }
 
 
