@@ -173,7 +173,7 @@ def predict_masks(
     coords = xr.concat(known, "time", combine_attrs="override")
     return coords.assign({name: (("time", "y", "x"), each) for name, each in held.items()}).assign_attrs(problem_files=problems)
 
-# %% ../../nbs/63a_families.masking.ipynb #96e65543
+# %% ../../nbs/63a_families.masking.ipynb #3cc86cbc
 STEP = 1 / 250  # of probabilities in a store
 
 
@@ -218,4 +218,4 @@ def _append(part, path, first, block):
     packed = {"dtype": "uint8", "scale_factor": STEP, "_FillValue": 255}
     encoding = {name: (packed if part[name].dtype.kind == "f" else {}) | {"chunks": (block, *part[name].shape[1:])} for name in part.data_vars}
     encoding["time"] = {"units": "nanoseconds since 1970-01-01", "dtype": "int64"}
-    return part.to_zarr(path, mode="w", encoding=encoding, consolidated=False)
+    return part.to_zarr(path, mode="w", encoding=encoding, consolidated=False, zarr_format=2)

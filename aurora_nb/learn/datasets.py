@@ -116,22 +116,29 @@ def open_yellow_river(
                           "class_map={'1': 'arc'} tells other names.")
     return labelled_table(rows[rows.label != ""], scheme, folder, problems)
 
-# %% ../../nbs/50b_learn.datasets.ipynb #bdfe6fcc
+# %% ../../nbs/50b_learn.datasets.ipynb #3ec86505
+_MASKS = re.compile(r"(?:masks?|labels)(_\w+)?")
+
+
 def open_masks(
-    folder,              # With images/ and masks/, files of the same names but for the ending
+    folder,              # With images/ and masks/, perhaps masks_cloud/; files of the same names but for the ending
     problems: Problems,  # Where to report
     station: str = "jbs",  # Where groups.csv does not tell it
 ) -> pd.DataFrame:
     "The table of pictures and their masks."
     files = picture_files(folder)
-    drawn = [path for path in files if path.parent.name.lower() in ("masks", "mask", "labels")]
-    masks, images = {path.stem.removesuffix("_mask"): path for path in drawn}, sorted(set(files) - set(drawn))
+    kinds = {path: _MASKS.fullmatch(path.parent.name.lower()) for path in files}
+    drawn = {"": {}}
+    for path, kind in kinds.items():
+        if kind: drawn.setdefault(kind[1] or "", {})[path.stem.removesuffix("_mask")] = path
+    masks, images = drawn.pop(""), sorted(path for path, kind in kinds.items() if not kind)
     for path in images:
         if path.stem not in masks: problems.add(path, "no mask", f"masks/{path.stem}.png")
     for stem in sorted(set(masks) - {path.stem for path in images}):
         problems.add(masks[stem], "a mask without a picture")
     images = [path for path in images if path.stem in masks]
     rows = _file_rows(images, station).assign(label="", mask=[str(masks[path.stem]) for path in images])
+    for name, own in drawn.items(): rows["mask" + name] = [str(own.get(path.stem, "")) for path in images]
     return labelled_table(rows, "jbs_masks", folder, problems)
 
 # %% ../../nbs/50b_learn.datasets.ipynb #aa5c7df6

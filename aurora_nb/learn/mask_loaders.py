@@ -6,12 +6,14 @@
 __all__ = ['OUTLINES', 'MASK_PREPARATION', 'mask_column', 'PreparedMasks', 'take_masks', 'MaskedImages', 'draw_masks',
            'MaskLoader', 'segmentation_dls', 'mask_loader', 'check_masks']
 
-# %% ../../nbs/57_learn.mask_loaders.ipynb #b22a4aa2
+# %% ../../nbs/57_learn.mask_loaders.ipynb #ca5d67b5
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import torch
 
-from ..core import AuroraError, FileProblem
+from ..core import AuroraError, FileProblem, progress
 from .augment import SkyAugment
 from .images import PreparedImages, load_images, prepared_images, take_images  # before fastai
 from .loaders import ImageLoader
@@ -37,7 +39,7 @@ def _check_columns(table, classes):
     if missing: raise AuroraError(f"found columns {', '.join(map(str, table))}, expected {', '.join(missing)} with the "
                                   "paths of masks. Open the set with open_labelled(folder, 'jbs_masks').")
 
-# %% ../../nbs/57_learn.mask_loaders.ipynb #8d0729b4
+# %% ../../nbs/57_learn.mask_loaders.ipynb #0b869cbf
 class PreparedMasks(PreparedImages):
     "Coverage by masks of a table's rows, on the pixels of prepared pictures; what fits is kept."
     def __init__(self,
@@ -56,6 +58,7 @@ class PreparedMasks(PreparedImages):
         room = int(memory_gb * 1e9 // (2 * np.prod(self.shape)))
         self.kept = np.empty((min(room, len(table)), *self.shape), np.uint16)
         self.parts = np.full((len(table), len(self.classes)), np.nan, np.float32)  # drawn part of what is known
+        self.flaws = {}  # row: file and reason
 
     def read(self,
         row: int,  # Position in the table
@@ -65,7 +68,7 @@ class PreparedMasks(PreparedImages):
         except FileProblem as problem: path, reason = problem.file, problem.reason
         except Exception as error:  # whatever a damaged file makes its reader raise
             path, reason = self.rows[row].file, f"found a mask that cannot be used ({type(error).__name__}: {error})"
-        self.bad[row], self.problem_files[path] = True, reason
+        self.bad[row], self.problem_files[path], self.flaws[row] = True, reason, f"{path}: {reason}"
         return np.zeros(self.shape, np.float32)
 
     def _coverage(self, row):
@@ -259,7 +262,7 @@ def mask_loader(
     chosen = _rows_with_both(table, np.arange(len(table)) if rows is None else rows, images, masks)
     return MaskLoader(MaskedImages(images, masks, chosen), bs=batch, device=default_device() if device is None else device)
 
-# %% ../../nbs/57_learn.mask_loaders.ipynb #d01e399c
+# %% ../../nbs/57_learn.mask_loaders.ipynb #06510784
 def check_masks(
     table: pd.DataFrame,           # With `file` and `mask`
     classes=("aurora",),           # Whose masks to look at
@@ -268,11 +271,8 @@ def check_masks(
 ) -> pd.DataFrame:
     "One row a picture: `file`, drawn part of the sky by class (0 to 1, NaN: none), and `flaw`: why it is left out."
     masks = PreparedMasks(table, preparation, classes, 1e-9, None, other_values)
-    flaws = []
-    for row in range(len(masks)):
-        known = len(masks.problem_files)
-        masks.read(row)
-        flaws.append(list(masks.problem_files.items())[-1] if len(masks.problem_files) > known else ("", ""))
-    words = [f"{path}: {reason}" if path else "empty" if np.nanmax(np.nan_to_num(part)) == 0 else "full" if np.nanmin(part) == 1
-             else "" for (path, reason), part in zip(flaws, masks.parts)]
+    with ThreadPoolExecutor(masks.workers) as pool:
+        for _ in progress(pool.map(masks.read, range(len(masks))), "masks", len(masks)): pass
+    low, high = np.nan_to_num(masks.parts, nan=1).min(1), np.nan_to_num(masks.parts).max(1)
+    words = [masks.flaws.get(row, "empty" if high[row] == 0 else "full" if low[row] == 1 else "") for row in range(len(masks))]
     return pd.DataFrame({"file": table.file.to_numpy(), **dict(zip(masks.classes, masks.parts.T)), "flaw": words})
