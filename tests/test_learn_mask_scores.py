@@ -48,8 +48,8 @@ def test_figures_are_those_of_sklearn(seed, threshold, lowest):
     rng = np.random.default_rng(seed)
     field, truth = blobs(rng, 4)
     likely = np.clip(0.5 + 0.3 * (field - 0.8) + rng.normal(0, 0.2, field.shape), 0, 1)
-    report = segmentation_report(truth, likely, ["a", "a", "b", "c"], SKYMAP, threshold=threshold, min_elevation_deg=lowest,
-                                 resamples=100, boundary=False)
+    report = segmentation_report(truth, likely, ["a", "a", "b", "c"], SKYMAP, threshold=threshold, resamples=100,
+                                 min_elevation_deg=lowest, boundary=False)
     used = np.broadcast_to(SKYMAP.elevation.values >= lowest, truth.shape)
     there, said = truth[used], likely[used] >= threshold
     if not there.any(): return
@@ -115,17 +115,19 @@ def test_boundary_of_a_known_shift():
         for sky in (skymap, skymap.elevation.values):
             report = segmentation_report(truth, found, elevation=sky, resamples=100)
             assert report["boundary_error_deg"] == pytest.approx(2, abs=0.15)
-    far = segmentation_report(truth, truth & False, elevation=skymap, resamples=100)
+    options = dict(elevation=skymap, resamples=100)
+    far = segmentation_report(truth, truth & False, **options)
     assert np.isnan(far["boundary_error_deg"]) and "have no partner" in str(far)
-    assert segmentation_report(truth, truth & False, elevation=skymap, resamples=100, alone_deg=90.0)["boundary_error_deg"] == 90
-    assert segmentation_report(truth, truth, elevation=skymap, resamples=100)["boundary_error_deg"] == pytest.approx(0, abs=1e-6)
+    assert segmentation_report(truth, truth & False, alone_deg=90.0, **options)["boundary_error_deg"] == 90
+    assert segmentation_report(truth, truth, **options)["boundary_error_deg"] == pytest.approx(0, abs=1e-6)
 
 
 def test_low_outlines_are_partners_though_not_counted():
     "With a lowest elevation an edge that lies just below still is the nearest of one just above."
     elevation = np.nan_to_num(SKYMAP.elevation.values)
     truth, found = (elevation[None] > height for height in (24, 18))
-    whole, cut = (segmentation_report(truth, found, elevation=SKYMAP, min_elevation_deg=low, resamples=100) for low in (0, 20))
+    whole, cut = (segmentation_report(truth, found, elevation=SKYMAP, min_elevation_deg=low, resamples=100)
+                  for low in (0, 20))
     assert 3 < cut["boundary_error_deg"] < 9 and 3 < whole["boundary_error_deg"] < 9
 
 
@@ -171,7 +173,8 @@ def test_a_resample_is_the_score_of_the_nights_drawn():
         rows = np.repeat(np.arange(len(night)), drawn[row][night].astype(int))
         alone = mask_figures(counts["count"].values[rows].sum(0, dtype=float))
         for name in FIGURES: np.testing.assert_allclose(again[name][row], alone[name], rtol=1e-5)
-        assert again["iou"][row, 0, 0] == pytest.approx(metrics.jaccard_score(truth[rows].ravel(), likely[rows].ravel() >= 0.5))
+        expected = metrics.jaccard_score(truth[rows].ravel(), likely[rows].ravel() >= 0.5)
+        assert again["iou"][row, 0, 0] == pytest.approx(expected)
 
 
 def coverage(trials, seed, boundary=True, nights=30, frames=6, **world):
@@ -192,7 +195,7 @@ def coverage(trials, seed, boundary=True, nights=30, frames=6, **world):
 
 def test_night_intervals_hold_and_frame_intervals_do_not(capsys):
     found = coverage(100, 21)
-    with capsys.disabled(): print("\n95% intervals of masks, 30 nights of 6 frames, 100 trials\n", found.round(3).to_string())
+    with capsys.disabled(): print("\n95% intervals of masks, 30 nights of 6 frames, 100 trials\n", found.to_string())
     assert (found.night > 0.84).all()
     assert (found.frame[["precision", "recall", "false_share", "area_ratio", "stationary_recall"]] < 0.75).all()
 
@@ -205,7 +208,7 @@ def test_intervals_cannot_know_of_the_rare_bad_night(capsys):
 
 
 def test_paired_intervals_hold():
-    "The true difference of two detectors on other nights is within the interval of these, which is narrower than either's."
+    "The true difference of two detectors on other nights is within the interval of these, narrower than either's."
     rng = np.random.default_rng(5)
 
     def both(nights):
@@ -216,7 +219,8 @@ def test_paired_intervals_hold():
     held, widths = [], []
     for trial in range(60):
         truth, first, second, night = both(25)
-        row = segmentation_report(truth, first, night, other={"noisy": second}, boundary=False, resamples=300, seed=trial).summary.loc["iou"]
+        row = segmentation_report(truth, first, night, other={"noisy": second}, boundary=False, resamples=300,
+                                  seed=trial).summary.loc["iou"]
         held.append(row["less noisy_low"] <= true[0] - true[1] <= row["less noisy_high"])
         widths.append([row["less noisy_high"] - row["less noisy_low"], row.high - row.low])
     assert np.mean(held) > 0.85 and np.mean(widths, axis=0)[0] < 0.9 * np.mean(widths, axis=0)[1]

@@ -19,7 +19,7 @@ from .outlines import MaskSky, boundary_sums, mask_sky
 from .scores import group_codes
 from ..processing.difference import lagged_pairs
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #66db4878
+# %% ../../nbs/53g_learn.mask_scores.ipynb #391cb64e
 def open_masks(
     masks,              # (n, y, x): an array, a DataArray, or a Dataset with `mask` or `truth`
     what: str,          # What it is, for messages
@@ -38,6 +38,7 @@ def open_masks(
     return masks
 
 
+# %% ../../nbs/53g_learn.mask_scores.ipynb #ac3ca42e
 def read_rows(
     masks,              # From `open_masks`
     index: np.ndarray,  # Which frames
@@ -47,7 +48,7 @@ def read_rows(
     if high - low <= 4 * len(index) + 64: return np.asarray(masks[low:high])[index - low]
     return np.stack([np.asarray(masks[int(each)]) for each in index])
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #4c416ad6
+# %% ../../nbs/53g_learn.mask_scores.ipynb #4b64817d
 def judged_values(
     values: np.ndarray,  # Of some frames, as read
     what: str,           # What they are, for messages
@@ -57,8 +58,8 @@ def judged_values(
     if values.dtype.kind in "iu":
         found = np.unique(values)
         if not set(found.tolist()) <= {-1, 0, 1}:
-            raise AuroraError(f"{what}: found values {found.min()} to {found.max()}, expected booleans, 0 and 1 (-1: not "
-                              "judged), or probabilities. Pictures of masks become booleans by mask > 127.")
+            raise AuroraError(f"{what}: found values {found.min()} to {found.max()}, expected booleans, 0 and 1 (-1: "
+                              "not judged), or probabilities. Pictures of masks become booleans by mask > 127.")
         return values == 1, None if found[0] >= 0 else values >= 0
     judged = ~np.isnan(values)
     low, high = (np.min(values, where=judged, initial=0), np.max(values, where=judged, initial=0))
@@ -90,7 +91,7 @@ def frame_partners(
         partner[rows] = np.where(found, rows[earlier], -1)
     return partner
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #a8bd39d0
+# %% ../../nbs/53g_learn.mask_scores.ipynb #8181df24
 def changed_light(
     light,              # (n, y, x) light of the aurora alone, any unit
     truth,              # (n, y, x) booleans
@@ -99,7 +100,7 @@ def changed_light(
     lag: str = "1min",  # How much earlier the frame is that light is compared with
     change: float = 0.1,  # A greater share of the light than this is a change
 ) -> np.ndarray:
-    "1 where aurora was dark before or its light changed, 0 where it did not, -1 where that is not known, int8 (n, y, x)."
+    "1 where aurora was dark before or its light changed, 0 where it did not, -1 where not known, int8 (n, y, x)."
     truth, group = np.asarray(truth) > 0.5, None if groups is None else group_codes(groups, len(truth))[0]
     partner, found = frame_partners(len(truth), time, group, lag), np.full(truth.shape, -1, np.int8)
     for row in np.flatnonzero(partner >= 0):
@@ -107,10 +108,10 @@ def changed_light(
         found[row] = ~truth[partner[row]] | (np.abs(now - before) > change * now)
     return found
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #74eb9d5c
+# %% ../../nbs/53g_learn.mask_scores.ipynb #57ce7b1d
 BACKGROUND, UNKNOWN, STATIONARY, MOVING = range(4)
-KINDS = ("true_positive", "false_positive", "false_negative", "true_negative", "stationary", "stationary_found", "moving",
-         "moving_found", "distance", "outline", "alone")
+KINDS = ("true_positive", "false_positive", "false_negative", "true_negative", "stationary", "stationary_found",
+         "moving", "moving_found", "distance", "outline", "alone")
 
 
 def levels_of(values, thresholds):
@@ -121,6 +122,7 @@ def levels_of(values, thresholds):
     return level
 
 
+# %% ../../nbs/53g_learn.mask_scores.ipynb #2a622df5
 def pixel_histogram(
     base: np.ndarray,   # (y, x) ring, the last one for pixels that do not count
     state: np.ndarray,  # (y, x) BACKGROUND to MOVING
@@ -152,7 +154,7 @@ def counts_by_threshold(
     by_level = np.stack([histogram[:, 0].sum(0), histogram[:, 1:].sum((0, 1))])
     return by_level[:, ::-1].cumsum(1)[:, -2::-1]
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #70a32836
+# %% ../../nbs/53g_learn.mask_scores.ipynb #b226618c
 class _Count(NamedTuple):
     "What is counted, and how."
     truth: object
@@ -178,7 +180,7 @@ def _states(count, truth, index):
     before = judged_values(read_rows(count.truth, earlier), "truth")[0] > 0.5
     return truth * np.where(known[:, None, None], np.where(before, STATIONARY, MOVING), UNKNOWN).astype(np.int8)
 
-
+# %% ../../nbs/53g_learn.mask_scores.ipynb #8298a906
 def _read(count, index):
     "Truth, levels of each method, pixels that each judged and pixels that all judged, of some frames."
     truth, judged = judged_values(read_rows(count.truth, index), "truth")
@@ -194,9 +196,9 @@ def _read(count, index):
         if judged is not None: every &= judged
     return truth > 0.5, levels, each_judged, every
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #59c0fe0e
+# %% ../../nbs/53g_learn.mask_scores.ipynb #a5ecf6d8
 def _count_block(count, index):
-    "Counts (frame, detector, ring, kind), curve (frame, detector, 2, threshold), pixels not judged (frame, 1 + detector)."
+    "Counts (frame, detector, ring, kind), curve (frame, detector, 2, threshold), not judged (frame, 1 + detector)."
     truth, levels, judged, every = _read(count, index)
     state, sky, steps = _states(count, truth, index), count.sky, len(count.thresholds)
     shape, rings = (len(index), len(levels)), len(sky.names)
@@ -208,19 +210,19 @@ def _count_block(count, index):
             sums[frame, number, :, :8] = counts_at(histogram, count.place)
             curve[frame, number] = counts_by_threshold(histogram)
             if count.boundary and histogram[:, 1:].any() | histogram[..., count.place + 1:].any():
-                found = level[frame] > count.place
-                sums[frame, number, :, 8:] = boundary_sums(truth[frame] & every[frame], found & every[frame], every[frame],
-                                                           sky, count.alone_deg)
+                seen, found = every[frame], level[frame] > count.place
+                both = truth[frame] & seen, found & seen
+                sums[frame, number, :, 8:] = boundary_sums(*both, seen, sky, count.alone_deg)
     missing = [np.zeros(len(index), int) if each is None else (~each & (sky.ring >= 0)).sum((1, 2))
                for each in judged.values()]
     return sums, curve, np.stack(missing, 1)
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #24ead99f
+# %% ../../nbs/53g_learn.mask_scores.ipynb #d71a005c
 def mask_counts(
     truth,                       # (n, y, x) booleans, or what `open_masks` takes
     masks,                       # (n, y, x) probabilities or booleans; {name: masks} for several methods
     elevation=None,              # Skymap, or degrees (y, x); None: no rings, and distances in pixels
-    moving=None,                 # (n, y, x) aurora that moves: booleans, or -1 (unknown), 0, 1; None: that was dark `lag` before
+    moving=None,                 # (n, y, x) booleans, or -1 (unknown), 0, 1; None: aurora that was dark `lag` before
     time=None,                   # Moments (n); None: the coordinate of the truth, if it has one
     groups=None,                 # Night of each frame (n): partners are of one night
     lag: str = "1min",           # How much earlier the frame is that aurora is compared with
@@ -233,7 +235,7 @@ def mask_counts(
     alone_deg: float | None = None,  # Distance of outlines without a partner; None leaves them out
     block: int = 16,             # Frames read at a time by a thread
 ) -> xr.Dataset:
-    "Sums of each frame: count(frame, detector, ring, kind), curve(frame, detector, true, threshold), not_judged(frame, who)."
+    "Sums of each frame: count(frame, detector, ring, kind), curve(frame, detector, true, threshold), not_judged."
     truth, masks = open_masks(truth, "truth"), masks if isinstance(masks, dict) else {"model": masks}
     masks = {name: open_masks(each, name, truth.shape) for name, each in masks.items()}
     if moving is not None: moving = open_masks(moving, "moving", truth.shape)
@@ -250,10 +252,11 @@ def mask_counts(
                  timed=int(time is not None), motion="from the truth" if moving is None else "given")
     return _counts_dataset(count, *(np.concatenate(each) for each in zip(*found)), attrs)
 
-# %% ../../nbs/53g_learn.mask_scores.ipynb #d024a372
+# %% ../../nbs/53g_learn.mask_scores.ipynb #8c514282
 def _evaluated(masks):
     "Which frames the methods that say so have looked at."
-    return {name: np.asarray(each.evaluated) for name, each in masks.items() if "evaluated" in getattr(each, "coords", ())}
+    return {name: np.asarray(each.evaluated) for name, each in masks.items()
+            if "evaluated" in getattr(each, "coords", ())}
 
 
 def _moments(truth, masks, time):
@@ -266,17 +269,18 @@ def _moments(truth, masks, time):
     for name, each in known.items():
         if time is None or (each == time).all(): continue
         first = int(np.argmax(each != time))
-        raise AuroraError(f"{name}: found frame {first} of {each[first]}, expected {time[first]}, the moment of the truth. "
-                          "Select the same times of both.")
+        raise AuroraError(f"{name}: found frame {first} of {each[first]}, expected {time[first]}, the moment of the "
+                          "truth. Select the same times of both.")
     return time
 
-
+# %% ../../nbs/53g_learn.mask_scores.ipynb #f5f3b8f3
 def _counts_dataset(count, sums, curve, missing, attrs):
     "The sums with their names."
     motion = np.ones(len(sums), bool) if count.moving is not None else count.partner >= 0
     who, names = ["truth", *count.masks], list(count.masks)
     return xr.Dataset(
-        {"count": (("frame", "detector", "ring", "kind"), sums), "curve": (("frame", "detector", "true", "threshold"), curve),
+        {"count": (("frame", "detector", "ring", "kind"), sums),
+         "curve": (("frame", "detector", "true", "threshold"), curve),
          "not_judged": (("frame", "who"), missing), "motion_known": ("frame", motion)},
-        {"detector": names, "ring": list(count.sky.names), "lower": ("ring", list(count.sky.lower)), "kind": list(KINDS),
-         "true": [False, True], "threshold": count.thresholds, "who": who}, attrs)
+        {"detector": names, "ring": list(count.sky.names), "lower": ("ring", list(count.sky.lower)),
+         "kind": list(KINDS), "true": [False, True], "threshold": count.thresholds, "who": who}, attrs)

@@ -16,9 +16,10 @@ from .mask_scores import KINDS
 from .resampling import interval, resample
 from .scores import condition_words
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #9aef8348
+# %% ../../nbs/53h_learn.mask_tables.ipynb #d0f526e6
 SHARES = ("iou", "dice", "precision", "recall", "stationary_recall", "moving_recall")
-FIGURES = ("iou", "dice", "precision", "recall", "false_share", "area_ratio", "boundary_error", "stationary_recall", "moving_recall")
+FIGURES = ("iou", "dice", "precision", "recall", "false_share", "area_ratio", "boundary_error", "stationary_recall",
+           "moving_recall")
 
 
 def mask_figures(
@@ -31,13 +32,14 @@ def mask_figures(
     some = np.where(there > 0, there, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"iou": right / (some + said - right), "dice": 2 * right / (some + said),
-                "precision": np.where((there > 0) & (said == 0), 0.0, right / (said + 0 * some)), "recall": right / some,
+                "precision": np.where((there > 0) & (said == 0), 0.0, right / (said + 0 * some)),
+                "recall": right / some,
                 "false_share": part["false_positive"] / (part["false_positive"] + part["true_negative"]),
                 "area_ratio": said / some, "boundary_error": part["distance"] / part["outline"],
                 "stationary_recall": part["stationary_found"] / part["stationary"],
                 "moving_recall": part["moving_found"] / part["moving"]}
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #5707129a
+# %% ../../nbs/53h_learn.mask_tables.ipynb #c3fbfd27
 def sum_groups(
     values: np.ndarray,  # Sums of each frame, (frame, ...)
     group: np.ndarray,   # Number of each frame's group, (frame)
@@ -48,6 +50,7 @@ def sum_groups(
     return (frames @ values.reshape(len(values), -1).astype(np.float64)).reshape(groups, *values.shape[1:])
 
 
+# %% ../../nbs/53h_learn.mask_tables.ipynb #c453ebef
 class Draws:
     "Figures of sums by group, as they are and in every resample; the same draws for everything asked."
 
@@ -109,7 +112,7 @@ def summary_table(
     return pd.DataFrame.from_dict(rows, "index").astype(float).rename(
         columns={"value_low": "low", "value_high": "high"}).rename_axis("figure")
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #aad68c35
+# %% ../../nbs/53h_learn.mask_tables.ipynb #cc5c4611
 def motion_table(
     sums: np.ndarray,  # (group, detector, kind)
     draws: Draws,      # How to resample
@@ -122,8 +125,8 @@ def motion_table(
         for motion in ("stationary", "moving"):
             name = f"{motion}_recall"
             low, high = draws.ends(name, again[name][:, place], np.isfinite(single[name][:, place]).sum())
-            rows[detector, motion] = (int(sums[:, place, KINDS.index(motion)].sum()), float(found[name][place]), float(low),
-                                      float(high))
+            pixels = int(sums[:, place, KINDS.index(motion)].sum())
+            rows[detector, motion] = pixels, float(found[name][place]), float(low), float(high)
     table = pd.DataFrame.from_dict(rows, "index", columns=["pixels", "recall", "recall_low", "recall_high"])
     return table.set_index(pd.MultiIndex.from_tuples(rows, names=["detector", "motion"]))
 
@@ -155,7 +158,7 @@ def curve_table(
     index = pd.MultiIndex.from_product([names, thresholds], names=["detector", "threshold"])
     return pd.DataFrame({name: each.ravel() for name, each in columns.items()}, index)
 
-# %% ../../nbs/53h_learn.mask_tables.ipynb #5a5b0715
+# %% ../../nbs/53h_learn.mask_tables.ipynb #c52a4f01
 NO_CONDITIONS = {"file", "mask", "time", "night", "seed", "group", "path"}  # columns that are none, unless asked for
 MOST_VALUES = 12
 
@@ -177,6 +180,7 @@ def condition_columns(
     return columns
 
 
+# %% ../../nbs/53h_learn.mask_tables.ipynb #b9bd60d2
 def condition_table(
     frames: np.ndarray,   # Sums of each frame, (frame, detector, kind)
     group: np.ndarray,    # Number of each frame's group

@@ -16,7 +16,7 @@ from ..core import AuroraError
 from ..geometry.lens import to_vector
 from ..geometry.skymap import direction_vectors
 
-# %% ../../nbs/53fc_learn.outlines.ipynb #117b5210
+# %% ../../nbs/53fc_learn.outlines.ipynb #c31ddad4
 class MaskSky(NamedTuple):
     "Where the pixels look."
     ring: np.ndarray      # (y, x) number of the ring of elevation, -1 outside
@@ -30,7 +30,8 @@ class MaskSky(NamedTuple):
 def _round_vectors(elevation):
     "Directions of a lens that is round about its zenith."
     top = np.nanmax(elevation)
-    if top < 60: raise AuroraError(f"elevation: found {top:.0f} degrees at most; pass a Skymap, so that directions are known")
+    if top < 60:
+        raise AuroraError(f"elevation: found {top:.0f} degrees at most; pass a Skymap, so that directions are known")
     y, x = np.indices(elevation.shape)
     high = elevation >= top - 15
     middle = [np.average(each[high]) for each in (y, x)]
