@@ -72,11 +72,16 @@ def stored(values, kind, folder):
     if kind == "memmap":
         np.save(folder / "masks.npy", values)
         return series(np.load(folder / "masks.npy", mmap_mode="r"))
+    if kind == "store":  # as predict_masks(out=...) writes them: steps of 1/250, chunks of 64
+        packed = {"mask": {"dtype": "uint8", "scale_factor": 1 / 250, "_FillValue": 255, "chunks": (64, *values.shape[1:])}}
+        series(np.where(values, 0.5, 0.49).astype("f4")).to_dataset(name="mask").to_zarr(folder / "masks.zarr", encoding=packed,
+                                                                                        consolidated=False, mode="w")
+        return xr.open_zarr(folder / "masks.zarr", consolidated=False)
     series(values.astype("f4")).to_dataset(name="mask").to_netcdf(folder / "masks.nc", engine="netcdf4")
     return xr.open_dataset(folder / "masks.nc", engine="netcdf4")
 
 
-@pytest.mark.parametrize("kind", ["uint8", "f2", "f4", "f8", "dask", "dataset", "memmap", "lazy file"])
+@pytest.mark.parametrize("kind", ["uint8", "f2", "f4", "f8", "dask", "dataset", "memmap", "store", "lazy file"])
 def test_the_same_cells_from_wherever_masks_come(kind, tmp_path):
     skymap = camera()
     cells, values = equal_area_cells(skymap), np.random.default_rng(1).random((150, 96, 96)) < 0.5
@@ -103,6 +108,25 @@ def test_unknown_pixels_are_neither_dark_nor_lit(seed, min_part, threshold, kind
         enough = known >= max(0.5 * mine.shape[1], 1)
         assert (judged[:, number] == enough).all()
         assert (found.values[:, number] == (enough & (lit >= np.maximum(np.ceil(min_part * known - 1e-6), 1)))).all()
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_masks_as_predict_masks_returns_them(binary):
+    "A Dataset that names its threshold and the frames that could not be judged, all False where it is of booleans."
+    skymap = camera()
+    values = np.where(skymap.elevation.values > 30, 0.8, 0.3)[None].repeat(4, 0).astype("f2")
+    values[2] = np.nan
+    values = values >= 0.7 if binary else values
+    masks = series(values).to_dataset(name="mask").assign_attrs(station="jbs", threshold=0.7, classes=["aurora"]).assign_coords(
+        evaluated=("time", [True, True, False, True]), reason=("time", np.array(["", "", "cut", ""], object)))
+    found = mask_cells(masks, equal_area_cells(skymap, 100))
+    assert found.evaluated.values.tolist() == [True, True, False, True] and found.threshold == 0.7
+    counts = count_masks(masks, equal_area_cells(skymap, 100, north="magnetic"), skymap)
+    assert int(counts.usable_count.max()) == 3 and int(counts.auroral_count.max()) == 3
+    table = mask_areas(masks, skymap)
+    assert table.area_km2.isna().tolist() == [False, False, True, False] and table.area_km2.iloc[0] > 1e5
+    assert not mask_areas(masks, skymap, threshold=0.9).area_km2.iloc[0] > 0 or binary
+    assert not mask_boundaries(masks, skymap).judged.values[2].any()
 
 
 @pytest.mark.parametrize("values, reason", [

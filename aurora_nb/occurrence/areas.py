@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pixel_areas', 'boundary_cells', 'mask_boundaries', 'mask_areas', 'boundaries_by_local_time']
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #69994aa1
+# %% ../../nbs/74c_occurrence.areas.ipynb #a7fa5c50
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -14,9 +14,9 @@ from ..core import AuroraError, progress
 from ..frames import validate_frames
 from ..geometry.cells import pixel_solid_angle
 from ..geometry.geomagnetic import magnetic_local_time, station_magnetic, with_magnetic
-from ..geometry.skymap import station_of, validate_skymap
+from ..geometry.skymap import pixel_order, station_of, validate_skymap
 from .counts import bin_of
-from .parts import as_masks, count_in_cells, lit_and_known
+from .parts import as_masks, count_in_cells, evaluated_frames, lit_and_known, threshold_of
 
 # %% ../../nbs/74c_occurrence.areas.ipynb #dbdecd43
 def pixel_areas(
@@ -87,7 +87,7 @@ def _boundary_dataset(cell, found, names, middle, sector_hours, skymap):
         station=skymap.station, pixel_order=skymap.attrs.get("pixel_order", ""), kind="boundary",
         southern=bool(middle[0] < 0), middle=int(np.argmin(abs(names))), sector_hours=sector_hours))
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #51ddff99
+# %% ../../nbs/74c_occurrence.areas.ipynb #a1b02a48
 def _one_side(part, near, far):
     "Edge of the aurora in rows (time, row) in the order they are met; |latitude| of their near and far side."
     lit = np.nan_to_num(part) >= 0.5
@@ -103,7 +103,7 @@ def _one_side(part, near, far):
 def mask_boundaries(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset,          # Skymap of their frames
-    threshold: float = 0.5,      # A pixel is aurora from this probability on
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
     height_km: float = 110,      # Height of the light
     sector_hours: float = 0.5,   # Width of a sector, hours of magnetic local time
     latitude_step_deg: float = 0.1,  # Height of a row, degrees of magnetic latitude
@@ -111,6 +111,7 @@ def mask_boundaries(
 ) -> xr.Dataset:
     "`equatorward` and `poleward` (time, sector), magnetic latitude in degrees, with `_open`, and `magnetic_local_time`."
     masks = as_masks(masks, skymap.azimuth.shape)
+    threshold = threshold_of(masks, threshold)
     time = masks.time.values[0] if len(masks) else None
     cells = boundary_cells(_same_camera(masks, skymap), height_km, time, sector_hours, latitude_step_deg, min_elevation_deg)
     lit, known = count_in_cells(masks, cells, threshold)
@@ -127,7 +128,7 @@ def mask_boundaries(
         sides["judged"][:, column] = np.isfinite(values).mean(1) >= 0.5
     return _boundaries(sides, masks, cells, height_km, threshold)
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #31dec80b
+# %% ../../nbs/74c_occurrence.areas.ipynb #e253ff41
 def _boundaries(sides, masks, cells, height_km, threshold):
     "The Dataset of boundaries, latitudes with their sign."
     sign = -1 if cells.southern else 1
@@ -145,15 +146,15 @@ def _same_camera(masks, skymap):
     names = [each.attrs.get("station", "") for each in (masks, skymap)]
     if all(names) and names[0] != names[1]:
         raise AuroraError(f"found a skymap of {names[1]!r} for masks of {names[0]!r}. Open that station's skymap.")
-    orders = [each.attrs.get("pixel_order", "") for each in (masks, skymap)]
+    orders = pixel_order(masks), skymap.attrs.get("pixel_order", "")
     if not all(orders) or orders[0] == orders[1]: return skymap
     return skymap.isel(y=slice(None, None, -1), x=slice(None, None, -1)).assign_attrs(pixel_order=orders[0])
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #5b298cc8
+# %% ../../nbs/74c_occurrence.areas.ipynb #9b1d5931
 def mask_areas(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset | None = None,  # Skymap of their frames; None: statistics of pixels only
-    threshold: float = 0.5,      # A pixel is aurora from this probability on
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
     frames: xr.Dataset | None = None,  # Frames of these moments, for the brightness
     height_km: float = 110,      # Height of the light
     min_elevation_deg: float = 10,  # The sky below is left out
@@ -161,6 +162,7 @@ def mask_areas(
 ) -> pd.DataFrame:
     "A table by (station, time): part of the pixels, area in km², boundaries over the station, brightness."
     masks = as_masks(masks, None if skymap is None else skymap.azimuth.shape)
+    threshold = threshold_of(masks, threshold)
     skymap = None if skymap is None else _same_camera(masks, skymap)
     areas = None if skymap is None else pixel_areas(skymap, height_km, min_elevation_deg)
     used = np.ones(masks.shape[1:], bool) if skymap is None else np.isfinite(areas)
@@ -177,12 +179,13 @@ def mask_areas(
     table.index = pd.MultiIndex.from_product([[station], masks.indexes["time"]], names=["station", "time"])
     return table
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #d471a798
+# %% ../../nbs/74c_occurrence.areas.ipynb #3f9549ca
 def _block_table(masks, block, threshold, used, ground, frames, rows):
     "Parts, areas and brightness of some of the frames."
     lit, known = lit_and_known(masks[block].values, threshold, block.start)
     shown, total = lit.reshape(len(lit), -1) @ ground, ground.sum(0, dtype=float)
     seen = np.tile(total, (len(lit), 1)) if known is None else (known.reshape(len(lit), -1) @ ground).astype(float)
+    seen[~evaluated_frames(masks[block])] = 0
     shown = np.where(seen[:, :1] > 0, shown, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         table = {"pixel_part": shown[:, 0] / seen[:, 0], "known_part": seen[:, 0] / total[0]}

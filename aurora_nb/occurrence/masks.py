@@ -18,7 +18,7 @@ from .rates import count_map
 
 _all_ = ["boundaries_by_local_time", "geographic_cells", "mask_areas", "mask_boundaries", "mask_cells", "pixel_areas"]
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #878474dd
+# %% ../../nbs/75b_occurrence.masks.ipynb #e3a67e8e
 def cells_for_masks(
     kind: str,                # "sky", "magnetic" or "geographic"
     skymap: xr.Dataset,       # Skymap of the frames
@@ -38,7 +38,7 @@ def count_masks(
     cells="sky",                 # Cells, or "sky", "magnetic", "geographic"
     skymap: xr.Dataset | None = None,  # Skymap of the masks' frames
     min_part: float = 0.5,       # A cell is aurora where at least this part of its known pixels is
-    threshold: float = 0.5,      # A pixel is aurora from this probability on
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
     usable=None,                 # Booleans (time) or (time, cell_index), or what `observing_conditions` returned
     local_time_bins: int = 24,   # Bins around the day
     local_time: str | None = None,  # "station" or "cell"; None is "cell" for a magnetic grid, else "station"
@@ -58,7 +58,7 @@ def count_masks(
     if all(named) and named[0] != named[1]:
         raise AuroraError(f"found a skymap of {named[1]!r} for masks of {named[0]!r}. Open that station's skymap.")
     counts = count_map(found, skymap, cells, _usable(found, usable), local_time_bins, local_time, height_km=height_km)
-    return counts.assign_attrs(min_part=min_part, threshold=threshold) if "method" not in counts.attrs else counts
+    return counts
 
 # %% ../../nbs/75b_occurrence.masks.ipynb #562f07da
 def _usable(found, usable):

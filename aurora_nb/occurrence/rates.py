@@ -7,7 +7,7 @@ __all__ = ['METADATA', 'occurrence_rate', 'station_local_time', 'label_column', 
            'cells_of_masks', 'count_map', 'occurrence_map', 'rates_table', 'count_occurrence', 'merge_counts',
            'night_of', 'open_counts', 'save_counts']
 
-# %% ../../nbs/75_occurrence.rates.ipynb #99499f20
+# %% ../../nbs/75_occurrence.rates.ipynb #72234658
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,11 +15,12 @@ import pandas as pd
 import xarray as xr
 
 from ..core import AuroraError, whole_file
-from ..geometry.cells import cell_mean, equal_area_cells
+from ..geometry.cells import equal_area_cells
 from ..geometry.geomagnetic import magnetic_local_time, station_magnetic
 from ..geometry.skymap import station_of
 from .counts import (bin_edges, bin_of, build_counts, count_occurrence, merge_counts, open_counts,
                                          save_counts)
+from .parts import mask_cells
 from ..stations import Station, find_station, night_of
 
 _all_ = ["count_occurrence", "merge_counts", "night_of", "open_counts", "save_counts"]  # counts and rates in one import
@@ -165,17 +166,15 @@ def occurrence_by_local_time(
     "Rate of each label among usable frames by magnetic local time, with intervals: `rate(local_time, label)`."
     return occurrence_rate(count_labels(labels, bin_minutes, local_time_range, height_km, stations), **options)
 
-# %% ../../nbs/75_occurrence.rates.ipynb #2dabbbe3
+# %% ../../nbs/75_occurrence.rates.ipynb #28684a91
 def cells_of_masks(
-    masks: xr.DataArray,         # Booleans or probabilities (time, y, x), numpy or dask
+    masks: xr.DataArray,         # Booleans or probabilities (time, y, x); NaN is not known, see `74b_occurrence.parts`
     cells: xr.Dataset,           # As of `equal_area_cells` or `magnetic_cells`
     cell_fraction: float = 0.5,  # A cell is aurora where at least this fraction of its pixels is
     probability: float = 0.5,    # A pixel is aurora from this probability on
 ) -> xr.DataArray:
     "Booleans (time, cell_index): which cells are aurora."
-    lit = masks if masks.dtype == bool else masks >= probability
-    found = cell_mean(lit, cells) >= cell_fraction
-    return found.assign_attrs(masks.attrs | {"cell_fraction": cell_fraction, "probability": probability})
+    return mask_cells(masks, cells, cell_fraction, probability)
 
 # %% ../../nbs/75_occurrence.rates.ipynb #74574ee7
 def count_map(

@@ -85,7 +85,7 @@ def _sky_marks(ax, southern, rim, size=7):
         vertical = "bottom" if y == 1.0 else "top" if y < 0 else "center"
         ax.text(x, y, text, transform=ax.transAxes, ha="center", va=vertical, fontsize=size)
 
-# %% ../../nbs/45_plots.masks.ipynb #1e7744bc
+# %% ../../nbs/45_plots.masks.ipynb #c14d2870
 def plot_detections(
     frames: xr.Dataset,     # Frames with the moments and those `lag` before
     skymap: xr.Dataset,     # Their skymap
@@ -94,7 +94,7 @@ def plot_detections(
     masks: xr.DataArray,    # Masks (time, y, x) of the other method: booleans or probabilities
     times,                  # Moments to draw, a row each
     lag: str = "2min",      # Between the two pictures of the overlay
-    threshold: float = 0.5,  # A pixel is aurora from this probability on
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
     truth: xr.DataArray | None = None,  # Masks (time, y, x) that are known: outlined in both
     names=("frame difference", "network"),  # Of the methods
     min_elevation_deg: float = 10.0,  # The sky below is not drawn
@@ -122,7 +122,7 @@ def plot_detections(
     for ax, title in zip(axs[0], (f"now (green) and {lag} before (magenta)", *names)): ax.set_title(title, fontsize=9, pad=14)
     return axs
 
-# %% ../../nbs/45_plots.masks.ipynb #9fb0f8c7
+# %% ../../nbs/45_plots.masks.ipynb #15dbcb0f
 def _draw_overlays(row, pictures, skymap, up, limits, shown, min_elevation_deg):
     "The overlay of two pictures on the first axes, the later picture in grey on the second."
     from matplotlib.path import Path
@@ -155,7 +155,7 @@ def _draw_mask(ax, masks, skymap, time, up, picture, limits, threshold, min_elev
     "The picture in grey with the mask laid over it."
     from matplotlib.path import Path
 
-    mask = np.nan_to_num(_at(masks, time)) >= threshold
+    mask = np.nan_to_num(_at(masks, time)) >= (masks.attrs.get("threshold", 0.5) if threshold is None else threshold)
     if mask.shape != picture.shape:
         raise AuroraError(f"found masks of {mask.shape} and frames of {picture.shape} pixels. Masks belong to their frames.")
     grey = shades(picture, limits, skymap.elevation.values >= min_elevation_deg - 2, "gray")
