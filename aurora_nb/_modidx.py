@@ -866,6 +866,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'aurora_nb/learn/backbones.py'),
                                            'aurora_nb.learn.backbones.Network.forward': ( 'learn.backbones.html#network.forward',
                                                                                           'aurora_nb/learn/backbones.py'),
+                                           'aurora_nb.learn.backbones._begin': ( 'learn.backbones.html#_begin',
+                                                                                 'aurora_nb/learn/backbones.py'),
                                            'aurora_nb.learn.backbones._installed': ( 'learn.backbones.html#_installed',
                                                                                      'aurora_nb/learn/backbones.py'),
                                            'aurora_nb.learn.backbones._published': ( 'learn.backbones.html#_published',

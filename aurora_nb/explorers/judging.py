@@ -91,7 +91,7 @@ class MaskState(FrameState):
         "Take black and white from the frame in view."
         self.limits = picture_limits(self.image[self.inside])
 
-# %% ../../nbs/81e_explorers.judging.ipynb #f3b78d77
+# %% ../../nbs/81e_explorers.judging.ipynb #79393bfd
 @patch(as_prop=True)
 def key(self: MaskState):
     "Station, moment and annotator: what the store knows the frame in view by."
@@ -110,6 +110,14 @@ def mask_of(self: MaskState,
         except Exception as error:  # a model or a file may raise anything; the next frame may be well
             self.kept[place], self.problem = None, f"frame {self.index} has no mask: {one_line(error)}"
     return self.kept[place]
+
+
+@patch
+def ready(self: MaskState,
+    source,  # A MaskSource, or None
+) -> bool:
+    "Whether its mask of the frame in view can be had without waiting."
+    return source is None or not source.slow or (self.index, id(source)) in self.kept
 
 
 @patch(as_prop=True)
@@ -250,7 +258,7 @@ def next_uncertain(self: MaskState,
     self.index = max(ranked, key=self.uncertain.get)
     return self.index
 
-# %% ../../nbs/81e_explorers.judging.ipynb #e710ecd6
+# %% ../../nbs/81e_explorers.judging.ipynb #a9847ebd
 @patch(as_prop=True)
 def text(self: MaskState) -> str:
     "Time, magnetic local time, Sun and Moon of the frame in view."
@@ -265,13 +273,20 @@ def warning(self: MaskState) -> str:
 
 
 @patch
-def comparison(self: MaskState) -> pd.DataFrame:
-    "One row a layer that is seen and has a mask: part of the sky's pixels, and overlap with the drawn mask or the contour."
+def compare(self: MaskState) -> tuple[dict, str]:
+    "By each layer that is seen and has a mask: part of the sky's pixels, overlap with drawn or else contour; and which of them."
     names = ["contour", "drawn", *self.others]
     seen = [name for name, on in zip(names, self.layers[1:]) if on]
-    masks = {"contour": self.contour, "drawn": self.drawn} | {name: self.other_mask(name) for name in seen if name in self.others}
+    masks = {name: self.contour if name == "contour" else self.drawn if name == "drawn" else self.other_mask(name) for name in seen}
     masks = {name: mask & self.sky for name, mask in masks.items() if mask is not None}
     against = "drawn" if "drawn" in masks else "contour"
-    rows = {name: {"sky": masks[name].sum() / max(self.sky.sum(), 1), "overlap": overlap(masks[name], masks[against])
-                   if against in masks and name != against else np.nan} for name in seen if name in masks}
+    sky, known = max(np.count_nonzero(self.sky), 1), against in masks
+    return {name: (np.count_nonzero(mask) / sky, overlap(mask, masks[against]) if known and name != against else float("nan"))
+            for name, mask in masks.items()}, against
+
+
+@patch
+def comparison(self: MaskState) -> pd.DataFrame:
+    "What `compare` says as a table: a row a layer, columns `sky` and `overlap`, and `against` which mask."
+    rows, against = self.compare()
     return pd.DataFrame(rows, index=["sky", "overlap"]).T.rename_axis("layer").assign(against=against)

@@ -6,7 +6,8 @@
 __all__ = ['KEYS', 'TOOLS', 'ACTIONS', 'layer_styles', 'draw_masks', 'line_sample', 'layer_rows', 'layer_words', 'tool_controls',
            'MaskExplorer']
 
-# %% ../../nbs/82_explorers.masks.ipynb #94586c19
+# %% ../../nbs/82_explorers.masks.ipynb #f2e4aa76
+import asyncio
 from html import escape
 
 import ipywidgets as W
@@ -61,7 +62,7 @@ def _draw_outline(axes, mask, color, dashes, name):
         axes.contour(mask.astype(np.float32), [0.5], colors=color, linewidths=1.4, linestyles=[style])
     axes.plot([], [], color=color, linewidth=1.6, linestyle=style, label=name)
 
-# %% ../../nbs/82_explorers.masks.ipynb #3bd9d36b
+# %% ../../nbs/82_explorers.masks.ipynb #51f859f8
 def line_sample(
     color: str,  # Of the line
     dashes,      # Its dashes, screen pixels
@@ -93,14 +94,15 @@ def layer_words(
     state: MaskState,  # Frames and masks in view
 ) -> list[str]:
     "What stands beside each layer, HTML."
-    table = state.comparison()
+    rows, against = state.compare()
     scale = f"linear-gradient(90deg, #333, {MASK_STYLES['contour'][0]})"
     words = [f"0 <span style='display:inline-block;width:60px;height:10px;background:{scale}'></span> 1"]
     for name, style in layer_styles(state).items():
         text = "no mask" if state.layers[len(words)] else ""
-        if name in table.index:
-            row = table.loc[name]
-            text = f"{row.sky:.1%} of the sky" + ("" if np.isnan(row.overlap) else f", {row.overlap:.2f}")
+        if name in rows:
+            sky, shared = rows[name]
+            text = f"{sky:.1%} of the sky" + ("" if np.isnan(shared) else f", IoU {shared:.2f}")
+            if name == against and len(rows) > 1: text += " (IoU is with this)"
         words.append(f"{line_sample(*style)} {text}")
     return words
 
@@ -134,7 +136,15 @@ def tool_controls(
         button.on_click(state.guard(lambda _, action=action: getattr(state, action)()))
     return [threshold, tools, brush, W.HBox(buttons[:3]), W.HBox(buttons[3:]), person]
 
-# %% ../../nbs/82_explorers.masks.ipynb #3ff32f15
+# %% ../../nbs/82_explorers.masks.ipynb #1d52a98b
+def _in_a_moment(waiting, callback, seconds=0.08):
+    "Call it a little later, in place of what waited; at once where no event loop runs. Returns what waits now."
+    if waiting is not None: waiting.cancel()
+    try: loop = asyncio.get_running_loop()
+    except RuntimeError: return callback()
+    return loop.call_later(seconds, callback)
+
+# %% ../../nbs/82_explorers.masks.ipynb #660d27d0
 class MaskExplorer(W.VBox):
     "Frames and their masks: threshold and contour live, comparison, brush and polygon, saved stroke by stroke."
     def __init__(self,
@@ -147,7 +157,8 @@ class MaskExplorer(W.VBox):
         annotator: str = "",   # Whose drawing it is
         width: int = 600,      # Of the picture, screen pixels
     ):
-        self.state = state = MaskState(frames, masks, model, other, skymap, store, annotator)
+        self.state, self.waiting = MaskState(frames, masks, model, other, skymap, store, annotator), None
+        state = self.state
         panel = fisheye_panel(state.shape, state.skymap, "pixels", width).canvas
         styles = [list(style) for style in layer_styles(state).values()]
         self.canvas = MaskCanvas(size=panel.size, box=panel.box, overlay=panel.overlay if skymap is not None else b"",
@@ -168,9 +179,9 @@ class MaskExplorer(W.VBox):
         W.link((self.state, "layers"), (self.canvas, "shown"))
         follow = {"index": self._show_frame, "limits": self._show_limits, "problem": self._warn, "error": self._warn,
                   "edits": self._show_masks, "annotator": self._show_masks, "layers": self._show_masks,
-                  "threshold": self._show_words, "saved": self._show_words}
+                  "threshold": self._show_rest, "saved": self._show_saved}
         for name, callback in follow.items(): self.state.observe(self.state.guard(callback), name)
-        self._show_limits(), self._show_frame()
+        self._show_limits(), self._show_saved(), self._show_frame()
 
     def _stroke(self, index, mask):
         self.state.paint(mask, index)
@@ -185,17 +196,26 @@ class MaskExplorer(W.VBox):
             self._show_masks()
         self.text.value = f"<b>{escape(self.state.text)}</b>"
 
-    def _show_masks(self, change=None):
+    def _show_masks(self, change=None, wait=False):
         state, step = self.state, -(-max(self.state.shape) // max(self.canvas.shape[:2]))
         nothing = np.zeros(self.canvas.shape[:2], bool)
-        thin = [None if mask is None else mask[::step, ::step] for mask in (state.probability, state.drawn)]
-        seen = [state.other_mask(name) if on else None for name, on in zip(state.others, state.layers[3:])]
+        thin = [state.probability if wait or state.ready(state.source) else None, state.drawn]
+        seen = [state.other_mask(name) if on and (wait or state.ready(state.others[name])) else None
+                for name, on in zip(state.others, state.layers[3:])]
+        thin, seen = ([None if mask is None else mask[::step, ::step] for mask in masks] for masks in (thin, seen))
         with self.canvas.hold_sync():
-            self.canvas.show_masks(state.index, *thin, [nothing if mask is None else mask[::step, ::step] for mask in seen])
-        self._show_words()
+            self.canvas.show_masks(state.index, *thin, [nothing if mask is None else mask for mask in seen])
+        if not wait: self._show_rest()
 
-    def _show_words(self, change=None):
+    def _show_rest(self, change=None):
+        self.waiting = _in_a_moment(self.waiting, self.state.guard(self._complete))
+
+    def _complete(self):
+        self.waiting, wanted = None, [source for source, on in zip(self.state.others.values(), self.state.layers[3:]) if on]
+        if not all(map(self.state.ready, [self.state.source, *wanted])): self._show_masks(wait=True)
         for html, words in zip(self.words, layer_words(self.state)): html.value = words
+
+    def _show_saved(self, change=None):
         self.saved.value = f"<i>{escape(self.state.saved or 'strokes are saved as they are painted')}</i>"
 
     def _show_limits(self, change=None):

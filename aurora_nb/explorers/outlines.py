@@ -46,16 +46,19 @@ function packBits(mask) {
   return out;
 }"""
 
-# %% ../../nbs/81b_explorers.outlines.ipynb #ee35e6f8
+# %% ../../nbs/81b_explorers.outlines.ipynb #193d2d56
 OUTLINE = """
 // by which sides (0 top, 1 right, 2 bottom, 3 left) curves run, inside on their left, for each choice of corners inside
 const SIDES = [[], [3, 0], [0, 1], [3, 1], [1, 2], [3, 0, 1, 2], [0, 2], [3, 2],
                [2, 3], [2, 0], [0, 1, 2, 3], [2, 1], [1, 3], [1, 0], [0, 3], []];
+let next = new Int32Array();  // where the curve goes on from a side; all -1 between calls, so it is made once
 function outline(values, level, width, height) {
+  if (level < 1 && values.indexOf(1) < 0) return null;  // an empty mask
   const across = width + 2, v = new Uint8Array(across * (height + 2));
   for (let y = 0; y < height; y++) for (let x = 0, i = y * width, o = (y + 1) * across + 1; x < width; x++, i++, o++)
     v[o] = values[i] === 255 ? 0 : values[i];
-  const next = new Int32Array(2 * v.length).fill(-1), starts = [];
+  if (next.length !== 2 * v.length) next = new Int32Array(2 * v.length).fill(-1);
+  const starts = [];
   for (let o = 0; o < v.length - across - 1; o++) {
     const code = (v[o] >= level) | (v[o + 1] >= level) << 1 | (v[o + across + 1] >= level) << 2 | (v[o + across] >= level) << 3;
     if (code === 0 || code === 15) continue;

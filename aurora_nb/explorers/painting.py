@@ -11,11 +11,12 @@ import traitlets
 from .canvas import PAINT, FrameCanvas
 from .outlines import BITS, LAYERS, OUTLINE, pack_bits, probability_bytes, unpack_bits
 
-# %% ../../nbs/81c_explorers.painting.ipynb #356fb4a6
+# %% ../../nbs/81c_explorers.painting.ipynb #e5fce040
 BRUSH = """
 function brush(art, radius, value, repaint) {
   const dab = (px, py) => {
-    const r = Math.max(radius, 0.5), x0 = Math.max(0, Math.floor(px - r)), x1 = Math.min(art.width, Math.ceil(px + r));
+    const r = Math.max(radius, 0.5);
+    const x0 = Math.max(0, Math.floor(px - r)), x1 = Math.min(art.width, Math.ceil(px + r));
     const y0 = Math.max(0, Math.floor(py - r)), y1 = Math.min(art.height, Math.ceil(py + r));
     for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++)
       if ((x + 0.5 - px) ** 2 + (y + 0.5 - py) ** 2 <= r * r) art.mask[y * art.width + x] = value;
@@ -26,7 +27,8 @@ function brush(art, radius, value, repaint) {
   };
   return (from, to) => {
     const steps = Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) / Math.max(radius / 2, 0.5)) || 1;
-    for (let i = 1; i <= steps; i++) dab(from[0] + (to[0] - from[0]) * i / steps, from[1] + (to[1] - from[1]) * i / steps);
+    const between = (axis, part) => from[axis] + (to[axis] - from[axis]) * part;
+    for (let i = 1; i <= steps; i++) dab(between(0, i / steps), between(1, i / steps));
   };
 }
 function fillPolygon(art, corners, value) {
@@ -36,15 +38,17 @@ function fillPolygon(art, corners, value) {
       if ((y0 <= at) !== (y1 <= at)) cuts.push(x0 + (at - y0) * (x1 - x0) / (y1 - y0)) });
     cuts.sort((a, b) => a - b);
     for (let c = 0; c + 1 < cuts.length; c += 2)
-      for (let x = Math.max(0, Math.ceil(cuts[c] - 0.5)); x < art.width && x + 0.5 <= cuts[c + 1]; x++) art.mask[y * art.width + x] = value;
+      for (let x = Math.max(0, Math.ceil(cuts[c] - 0.5)); x < art.width && x + 0.5 <= cuts[c + 1]; x++)
+        art.mask[y * art.width + x] = value;
   }
 }"""
 
-# %% ../../nbs/81c_explorers.painting.ipynb #e44742ef
+# %% ../../nbs/81c_explorers.painting.ipynb #0bbb3e12
 HAND = """
 const TOOLS = {b: "brush", e: "erase", p: "polygon", x: "cut"};
 const COMMANDS = {z: "undo", y: "redo", t: "take", n: "none", u: "uncertain"};
 const STEPS = {ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9};
+const within = (low, value, high) => Math.min(high, Math.max(low, value));
 function courier(model) {
   const waiting = [];
   let busy = false;
@@ -67,8 +71,11 @@ function keys(model, send, hand, onCanvas, e) {  // whether the key was ours
   } else if (key in STEPS && onCanvas) send({kind: "step", steps: STEPS[key]});
   else if (key in TOOLS) { hand.drop(); set("tool", TOOLS[key]) }
   else if (key in COMMANDS) { hand.drop(); send({kind: "command", name: COMMANDS[key]}) }
-  else if (key === "[" || key === "]") set("radius", Math.min(100, Math.max(0.5, key === "[" ? radius / 1.25 : radius * 1.25)));
-  else if ("+=-".includes(key)) set("threshold", Math.round(100 * Math.min(1, Math.max(0, model.get("threshold") + (key === "-" ? -0.01 : 0.01)))) / 100);
+  else if (key === "[" || key === "]") set("radius", within(0.5, key === "[" ? radius / 1.25 : radius * 1.25, 100));
+  else if ("+=-".includes(key)) {
+    const moved = model.get("threshold") + (key === "-" ? -0.01 : 0.01);
+    set("threshold", Math.round(100 * within(0, moved, 1)) / 100);
+  }
   else if (key === "Escape") hand.drop();
   else if (key === "Enter" && onCanvas) hand.close();
   else if (key >= "1" && key <= "9" && +key <= model.get("shown").length)
@@ -77,27 +84,32 @@ function keys(model, send, hand, onCanvas, e) {  // whether the key was ours
   return true;
 }"""
 
-# %% ../../nbs/81c_explorers.painting.ipynb #8645b712
+# %% ../../nbs/81c_explorers.painting.ipynb #7ef78a82
 EASEL = """
 function easel(model, canvas, shade, lines, ring) {
-  const art = {width: 0, height: 0, known: false, probability: new Uint8Array(), mask: new Uint8Array(), corners: [], at: null, curves: []};
+  const art = {width: 0, height: 0, known: false, probability: new Uint8Array(), mask: new Uint8Array(),
+    corners: [], at: null, curves: []};
   const send = courier(model), {prepare, shadePart, linesAll} = layers(model, shade, lines, art);
   let token = null, edits = 0, last = null, value = 1, due = new Set();
   const bytes = name => { const v = model.get(name); return new Uint8Array(v.buffer, v.byteOffset, v.byteLength) };
   const trace = {
-    picture: () => { const p = bytes("probability"); [art.height, art.width] = model.get("shape");
-      art.known = p.length === art.width * art.height; art.probability = art.known ? p.slice() : new Uint8Array(art.width * art.height).fill(255) },
+    picture: () => { const p = bytes("probability"), [height, width] = model.get("shape");
+      Object.assign(art, {height, width, known: p.length === width * height});
+      art.probability = art.known ? p.slice() : new Uint8Array(width * height).fill(255) },
     mask: () => { const [index, known] = model.get("stamp"), count = art.width * art.height;
-      if (index === token && known < edits && art.mask.length === count) return;  // a later stroke of ours is on its way
+      // a later stroke of ours is under the hand or on its way
+      if (index === token && (last || known < edits) && art.mask.length === count) return;
       if (index !== token) art.corners = [];
       [token, edits] = [index, Math.max(edits, known)];
       art.mask = model.get("drawn").byteLength ? unpackBits(model.get("drawn"), 0, count) : new Uint8Array(count);
       trace.drawn() },
-    contour: () => { art.curves[0] = art.known ? outline(art.probability, Math.max(0.5, 254 * model.get("threshold")), art.width, art.height) : null },
+    contour: () => { const level = Math.max(1, 254 * model.get("threshold"));
+      art.curves[0] = art.known ? outline(art.probability, level, art.width, art.height) : null },
     drawn: () => { art.curves[1] = outline(art.mask, 0.5, art.width, art.height) },
     others: () => { const count = art.width * art.height, each = count + 7 >> 3, view = model.get("others");
       art.curves.length = 2;
-      for (let at = 0; at + each <= view.byteLength; at += each) art.curves.push(outline(unpackBits(view, at, count), 0.5, art.width, art.height)) },
+      for (let at = 0; at + each <= view.byteLength; at += each)
+        art.curves.push(outline(unpackBits(view, at, count), 0.5, art.width, art.height)) },
     layers: () => {} };
   const flush = () => { const now = due; due = new Set();
     for (const what of Object.keys(trace)) if (now.has(what)) trace[what]();
@@ -110,11 +122,14 @@ function easel(model, canvas, shade, lines, ring) {
   const hand = {drop: () => { if (art.corners.length) { art.corners = []; linesAll() } },
     close: () => { const corners = art.corners; art.corners = [];
       if (corners.length < 3) return linesAll();
-      fillPolygon(art, corners, model.get("tool") === "cut" ? 0 : 1); shadePart(0, 0, art.width, art.height); finish() } };
+      fillPolygon(art, corners, model.get("tool") === "cut" ? 0 : 1);
+      shadePart(0, 0, art.width, art.height);
+      finish() } };
   const spot = e => { const b = canvas.getBoundingClientRect();
     return [(e.clientX - b.left) * art.width / b.width, (e.clientY - b.top) * art.height / b.height] };
   const near = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) * model.get("size")[0] / art.width < 9;
-  const ringAt = e => { const b = canvas.getBoundingClientRect(), r = model.get("radius") * b.width / art.width, on = ["brush", "erase"].includes(model.get("tool"));
+  const ringAt = e => { const b = canvas.getBoundingClientRect(), r = model.get("radius") * b.width / art.width;
+    const on = ["brush", "erase"].includes(model.get("tool"));
     Object.assign(ring.style, {display: on ? "block" : "none", width: `${2 * r}px`, height: `${2 * r}px`,
       left: `${e.clientX - b.left - r - 1}px`, top: `${e.clientY - b.top - r - 1}px`}) };
   canvas.addEventListener("pointerdown", e => { canvas.focus(); if (e.button === 1 || token === null) return;
@@ -133,29 +148,35 @@ function easel(model, canvas, shade, lines, ring) {
   canvas.addEventListener("pointerleave", () => { art.at = null; ring.style.display = "none" });
   canvas.addEventListener("dblclick", hand.close);
   canvas.addEventListener("contextmenu", e => e.preventDefault());
-  for (const [names, ...whats] of [[["probability", "shape"], "picture", "contour"], [["threshold"], "contour"], [["others"], "others"],
-    [["shown", "styles", "tint", "size"], "layers"]]) for (const name of names) model.on(`change:${name}`, () => later(...whats));
+  for (const [names, ...whats] of [[["probability", "shape"], "picture", "contour"], [["threshold"], "contour"],
+    [["others"], "others"], [["shown", "styles", "tint", "size"], "layers"]])
+    for (const name of names) model.on(`change:${name}`, () => later(...whats));
   model.on("change:stamp", () => { if (last && model.get("stamp")[0] !== token) finish(); later("mask") });
   later(...Object.keys(trace));
   return {act: (e, onCanvas) => keys(model, send, hand, onCanvas, e)};
 }"""
 
-# %% ../../nbs/81c_explorers.painting.ipynb #3a620bba
+# %% ../../nbs/81c_explorers.painting.ipynb #39bcc09c
 LAY_MASKS = """
 function render({model, el}) {
   const make = (name, of, style, home) => { const one = document.createElement(name); home.append(one);
-    one.className = `aurora-${of}`; Object.assign(one.style, {position: "absolute", left: 0, top: 0, pointerEvents: "none"}, style); return one };
+    one.className = `aurora-${of}`;
+    Object.assign(one.style, {position: "absolute", left: 0, top: 0, pointerEvents: "none"}, style);
+    return one };
   const home = make("div", "home", {position: "relative", overflow: "hidden", pointerEvents: "auto"}, el);
   const canvas = make("canvas", "canvas", {touchAction: "none", pointerEvents: "auto", cursor: "crosshair"}, home);
-  const [shade, overlay, lines] = [["canvas", "shade"], ["img", "overlay"], ["canvas", "lines"]].map(([name, of]) => make(name, of, {}, home));
-  const ring = make("div", "ring", {display: "none", borderRadius: "50%", border: "1px solid white", boxShadow: "0 0 0 1px black"}, home);
+  const [shade, overlay, lines] = [["canvas", "shade"], ["img", "overlay"], ["canvas", "lines"]]
+    .map(([name, of]) => make(name, of, {}, home));
+  const rim = {display: "none", borderRadius: "50%", border: "1px solid white", boxShadow: "0 0 0 1px black"};
+  const ring = make("div", "ring", rim, home);
   canvas.tabIndex = 0;
   canvas.setAttribute("data-lm-suppress-shortcuts", "true");
   const {paint, load} = painter(model, canvas), {act} = easel(model, canvas, shade, lines, ring);
   const lay = () => {
     const [width, height] = model.get("size"), coarse = width >= 2 * model.get("shape")[1];
     for (const one of [home, canvas, shade, overlay, lines])
-      Object.assign(one.style, {width: `${width}px`, height: `${height}px`, imageRendering: coarse && one !== overlay ? "pixelated" : "auto"});
+      Object.assign(one.style, {width: `${width}px`, height: `${height}px`,
+        imageRendering: coarse && one !== overlay ? "pixelated" : "auto"});
     canvas.style.background = model.get("background");
     canvas.setAttribute("aria-label", model.get("label"));
     overlay.style.display = model.get("overlay").byteLength ? "block" : "none";
@@ -180,17 +201,17 @@ function render({model, el}) {
 }
 export default { render };"""
 
-# %% ../../nbs/81c_explorers.painting.ipynb #8e0857e0
+# %% ../../nbs/81c_explorers.painting.ipynb #19ec14f6
 class MaskCanvas(FrameCanvas):
     "A frame under a probability, its contour, a mask that can be painted, and outlines of other masks."
     _esm = "".join([PAINT, BITS, OUTLINE, LAYERS, BRUSH, HAND, EASEL, LAY_MASKS])
     probability = traitlets.Bytes().tag(sync=True)
     threshold = traitlets.Float(0.5).tag(sync=True)
     drawn = traitlets.Bytes().tag(sync=True)
-    stamp = traitlets.List([-1, 0, 0]).tag(sync=True)   # frame, number of its last stroke that Python knows, serial number
+    stamp = traitlets.List([-1, 0, 0]).tag(sync=True)   # frame, last stroke that Python knows, serial number
     others = traitlets.Bytes().tag(sync=True)
     shown = traitlets.List([True, True, True]).tag(sync=True)  # probability, contour, drawn mask, each of the others
-    styles = traitlets.List([["#56B4E9", []], ["#E69F00", []]]).tag(sync=True)  # colour and dashes of contour, drawn, others
+    styles = traitlets.List([["#56B4E9", []], ["#E69F00", []]]).tag(sync=True)  # colour, dashes: contour, drawn, others
     tint = traitlets.Bytes(bytes(1024)).tag(sync=True)  # red, green, blue, opacity of 256 probabilities
     tool = traitlets.Enum(["brush", "erase", "polygon", "cut"], "brush").tag(sync=True)
     radius = traitlets.Float(8.0, min=0.5).tag(sync=True)  # of the brush, pixels of the frame

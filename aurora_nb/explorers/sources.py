@@ -20,7 +20,7 @@ from ..frames import build_frames
 from ..geometry.cells import equal_area_cells
 from ..processing.difference import difference_mask, lagged_pairs
 
-# %% ../../nbs/81d_explorers.sources.ipynb #f6923720
+# %% ../../nbs/81d_explorers.sources.ipynb #31b3131a
 def checked_mask(
     mask: np.ndarray,  # (y, x)
     name: str = "mask",  # For the error
@@ -38,6 +38,7 @@ def checked_mask(
 class MaskSource:
     "The mask of a frame by its number; None where there is none."
     threshold = 0.5  # where its probabilities are cut
+    slow = False     # whether a view should show the frame first and ask then
 
     def __call__(self,
         index: int,  # Frame, from 0
@@ -86,7 +87,7 @@ class GivenMasks(MaskSource):
         mask = self.read(int(self.place[index]))
         return mask.view(bool) if self.binary else checked_mask(mask, f"{self.name}, frame {index}")
 
-# %% ../../nbs/81d_explorers.sources.ipynb #43d627dc
+# %% ../../nbs/81d_explorers.sources.ipynb #b5bfff50
 def _predictor(model):
     "A function from Frames to masks."
     if isroutine(model) or isinstance(model, partial): return model
@@ -99,6 +100,8 @@ def _predictor(model):
 
 class ModelMasks(MaskSource):
     "Masks that a model makes of the frames that are looked at."
+    slow = True
+
     def __init__(self,
         model,               # A model, the name or path of one, or a function from Frames to masks
         frames: xr.Dataset,  # Frames, lazy or not
@@ -117,9 +120,11 @@ class ModelMasks(MaskSource):
         while len(self.made) > self.keep: self.made.popitem(last=False)
         return self.made[index]
 
-# %% ../../nbs/81d_explorers.sources.ipynb #9e10a605
+# %% ../../nbs/81d_explorers.sources.ipynb #eac9f2bc
 class DifferenceMasks(MaskSource):
     "What changed since the frame before, by the frame-difference detector."
+    slow = True
+
     def __init__(self,
         frames: xr.Dataset,                # Frames, lazy or not
         skymap: xr.Dataset | None = None,  # Gives cells of the sky; None judges each pixel
