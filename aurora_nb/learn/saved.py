@@ -187,14 +187,16 @@ def card_text(
     lines += [f"| {kind} | {name.replace('_', ' ')} | {_number(value)} |" for kind, name, value in rows]
     return "\n".join(lines if card.get("leakage") else [*lines, "", "No leakage figure was given."])
 
-# %% ../../nbs/55_learn.saved.ipynb #88258b1d
+# %% ../../nbs/55_learn.saved.ipynb #ffaabc9a
 def faster(
     model: Classifier,  # Trained; stays as it is
 ) -> Classifier:
     "The same model with a copy of the network that is made for judging many pictures."
+    if getattr(model.network, "fused", False): return model
     network = deepcopy(model.network).eval()
     try: network.body = fuse(network.body)
     except Exception: pass  # what cannot be traced, or has no body, is right as it is
+    network.fused = True
     return replace(model, network=network.to(memory_format=torch.channels_last))
 
 # %% ../../nbs/55_learn.saved.ipynb #f7eb77c1
