@@ -34,7 +34,7 @@ def pixel_areas(
     distance = np.sqrt(above**2 - (below * np.cos(elevation)) ** 2) - below * np.sin(elevation)
     return pixel_solid_angle(skymap) * distance**2 / np.cos(incidence)
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #2286120a
+# %% ../../nbs/74c_occurrence.areas.ipynb #220ef9ef
 def _merged_rows(row, least=8):
     "New row numbers (pixel) such that each holds at least `least` pixels, and the old rows where each begins and ends."
     filled, counts = np.unique(row, return_counts=True)
@@ -47,7 +47,7 @@ def _merged_rows(row, least=8):
     begins = np.array([filled[0], *ends[:-1]])
     return np.searchsorted(ends, row, side="right"), begins, np.array(ends)
 
-
+# %% ../../nbs/74c_occurrence.areas.ipynb #e704703e
 def boundary_cells(
     skymap: xr.Dataset,        # Skymap
     height_km: float = 110,    # Height of the light
@@ -59,7 +59,7 @@ def boundary_cells(
     "Cells cell(y, x) of rows by sectors: `sector`, `low` and `high` |latitude|, and sectors' `magnetic_longitude`."
     magnetic = with_magnetic(validate_skymap(skymap), height_km, time)
     latitude = abs(magnetic.magnetic_latitude.values[0])
-    middle = station_magnetic(station_of(skymap), height_km, time if time is not None else skymap.valid_from)
+    middle = station_magnetic(station_of(skymap), height_km, skymap.valid_from if time is None else time)
     east = (magnetic.magnetic_longitude.values[0] - middle[1] + 180) % 360 - 180
     used = (skymap.elevation.values >= min_elevation_deg) & np.isfinite(latitude + east)
     if not used.any(): raise AuroraError(f"no pixel with magnetic coordinates above {min_elevation_deg} degrees")
@@ -76,18 +76,19 @@ def boundary_cells(
     cell[used] = place
     return _boundary_dataset(cell, np.concatenate(found, axis=1), names, middle, sector_hours, skymap)
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #e92e4b00
+# %% ../../nbs/74c_occurrence.areas.ipynb #262ae583
 def _boundary_dataset(cell, found, names, middle, sector_hours, skymap):
     "The layout of the cells for boundaries."
     which, low, high = found
     longitude = (middle[1] + names * sector_hours * 15 + 180) % 360 - 180
-    data = {"cell": (("y", "x"), cell), "sector": ("cell_index", which.astype(int)), "low": ("cell_index", low),
-            "high": ("cell_index", high), "pixel_count": ("cell_index", np.bincount(cell[cell >= 0], minlength=len(low)))}
+    columns = {"sector": which.astype(int), "low": low, "high": high,
+               "pixel_count": np.bincount(cell[cell >= 0], minlength=len(low))}
+    data = {"cell": (("y", "x"), cell)} | {name: ("cell_index", values) for name, values in columns.items()}
     return xr.Dataset(data, {"cell_index": np.arange(len(low)), "magnetic_longitude": ("column", longitude)}, dict(
         station=skymap.station, pixel_order=skymap.attrs.get("pixel_order", ""), kind="boundary",
         southern=bool(middle[0] < 0), middle=int(np.argmin(abs(names))), sector_hours=sector_hours))
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #a1b02a48
+# %% ../../nbs/74c_occurrence.areas.ipynb #ec0852af
 def _one_side(part, near, far):
     "Edge of the aurora in rows (time, row) in the order they are met; |latitude| of their near and far side."
     lit = np.nan_to_num(part) >= 0.5
@@ -99,11 +100,11 @@ def _one_side(part, near, far):
     is_open = np.isnan(earlier)
     return np.where(here, np.where(is_open, near[first], edge), np.nan), here & is_open
 
-
+# %% ../../nbs/74c_occurrence.areas.ipynb #4f3ebbba
 def mask_boundaries(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset,          # Skymap of their frames
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     height_km: float = 110,      # Height of the light
     sector_hours: float = 0.5,   # Width of a sector, hours of magnetic local time
     latitude_step_deg: float = 0.1,  # Height of a row, degrees of magnetic latitude
@@ -113,12 +114,13 @@ def mask_boundaries(
     masks = as_masks(masks, skymap.azimuth.shape)
     threshold = threshold_of(masks, threshold)
     time = masks.time.values[0] if len(masks) else None
-    cells = boundary_cells(_same_camera(masks, skymap), height_km, time, sector_hours, latitude_step_deg, min_elevation_deg)
+    cells = boundary_cells(_same_camera(masks, skymap), height_km, time, sector_hours, latitude_step_deg,
+                           min_elevation_deg)
     lit, known = count_in_cells(masks, cells, threshold)
     known = np.broadcast_to(known, lit.shape)
     part = np.where(known >= cells.pixel_count.values / 2, lit / np.maximum(known, 1), np.nan)
-    sides = {name: np.full((len(masks), cells.sizes["column"]), fill) for name, fill in (
-        ("equatorward", np.nan), ("poleward", np.nan), ("equatorward_open", False), ("poleward_open", False), ("judged", False))}
+    kinds = dict(equatorward=float, poleward=float, equatorward_open=bool, poleward_open=bool, judged=bool)
+    sides = {name: np.zeros((len(masks), cells.sizes["column"]), kind) for name, kind in kinds.items()}
     for column in range(cells.sizes["column"]):
         rows = np.flatnonzero(cells.sector.values == column)
         low, high, values = cells.low.values[rows], cells.high.values[rows], part[:, rows]
@@ -128,15 +130,16 @@ def mask_boundaries(
         sides["judged"][:, column] = np.isfinite(values).mean(1) >= 0.5
     return _boundaries(sides, masks, cells, height_km, threshold)
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #e253ff41
+# %% ../../nbs/74c_occurrence.areas.ipynb #e1346930
 def _boundaries(sides, masks, cells, height_km, threshold):
     "The Dataset of boundaries, latitudes with their sign."
     sign = -1 if cells.southern else 1
     data = {name: (("time", "sector"), sign * each if name in ("equatorward", "poleward") else each)
             for name, each in sides.items()}
     hours = magnetic_local_time(cells.magnetic_longitude.values[None], masks.time.values[:, None])
-    return xr.Dataset(data, {"time": masks.time.values, "magnetic_longitude": ("sector", cells.magnetic_longitude.values),
-                             "magnetic_local_time": (("time", "sector"), hours)},
+    coords = {"time": masks.time.values, "magnetic_longitude": ("sector", cells.magnetic_longitude.values),
+              "magnetic_local_time": (("time", "sector"), hours)}
+    return xr.Dataset(data, coords,
                       dict(station=cells.station, height_km=float(height_km), threshold=threshold, middle=cells.middle,
                            sector_hours=cells.sector_hours))
 
@@ -150,11 +153,11 @@ def _same_camera(masks, skymap):
     if not all(orders) or orders[0] == orders[1]: return skymap
     return skymap.isel(y=slice(None, None, -1), x=slice(None, None, -1)).assign_attrs(pixel_order=orders[0])
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #9b1d5931
+# %% ../../nbs/74c_occurrence.areas.ipynb #0a76523b
 def mask_areas(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset | None = None,  # Skymap of their frames; None: statistics of pixels only
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     frames: xr.Dataset | None = None,  # Frames of these moments, for the brightness
     height_km: float = 110,      # Height of the light
     min_elevation_deg: float = 10,  # The sky below is left out
@@ -169,7 +172,8 @@ def mask_areas(
     rows = _frame_rows(masks, frames)
     ground = np.stack([used, used if areas is None else np.nan_to_num(areas)], -1).reshape(-1, 2).astype(np.float32)
     blocks = [slice(start, start + 64) for start in range(0, len(masks), 64)]
-    parts = [_block_table(masks, block, threshold, used, ground, frames, rows) for block in progress(blocks, "areas of masks")]
+    parts = [_block_table(masks, block, threshold, used, ground, frames, rows)
+             for block in progress(blocks, "areas of masks")]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"pixel_part": [], "known_part": []})
     if skymap is None: table = table.drop(columns=["area_km2", "seen_km2"], errors="ignore")
     else:
@@ -179,7 +183,7 @@ def mask_areas(
     table.index = pd.MultiIndex.from_product([[station], masks.indexes["time"]], names=["station", "time"])
     return table
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #3f9549ca
+# %% ../../nbs/74c_occurrence.areas.ipynb #ca7249c2
 def _block_table(masks, block, threshold, used, ground, frames, rows):
     "Parts, areas and brightness of some of the frames."
     lit, known = lit_and_known(masks[block].values, threshold, block.start)
@@ -193,11 +197,12 @@ def _block_table(masks, block, threshold, used, ground, frames, rows):
     if frames is not None: table |= _brightness(lit, known, frames, rows[block], used)
     return pd.DataFrame(table)
 
-
+# %% ../../nbs/74c_occurrence.areas.ipynb #95d33857
 def _brightness(lit, known, frames, rows, used):
     "Mean and greatest brightness inside, mean outside; of each band where there are several."
     names = [f"_{name}" for name in frames.band.values] if "band" in frames.image.dims else [""]
-    found = {f"{word}_brightness{name}": np.full(len(lit), np.nan) for name in names for word in ("mean", "greatest", "outside")}
+    words = ("mean", "greatest", "outside")
+    found = {f"{word}_brightness{name}": np.full(len(lit), np.nan) for name in names for word in words}
     have = np.flatnonzero(rows >= 0)
     pixels = frames.image[rows[have]].values.reshape(len(have), *used.shape, len(names))
     for row, picture in zip(have, pixels):
@@ -209,13 +214,13 @@ def _brightness(lit, known, frames, rows, used):
             if len(outside): found[f"outside_brightness{name}"][row] = outside[:, number].mean()
     return found
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #15263b77
+# %% ../../nbs/74c_occurrence.areas.ipynb #36a25546
 def _frame_rows(masks, frames):
     "Which frame belongs to each mask, by time; -1 where there is none."
     if frames is None: return None
     if validate_frames(frames).image.shape[1:3] != masks.shape[1:]:
-        raise AuroraError(f"found frames of {frames.image.shape[1:3]} pixels and masks of {masks.shape[1:]}. Masks belong "
-                          "to their frames: make them at that size, or bring them back to it.")
+        raise AuroraError(f"found frames of {frames.image.shape[1:3]} pixels and masks of {masks.shape[1:]}. "
+                          "Masks belong to their frames: make them at that size, or bring them back to it.")
     return frames.indexes["time"].get_indexer(masks.indexes["time"])
 
 

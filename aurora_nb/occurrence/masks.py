@@ -18,7 +18,7 @@ from .rates import count_map
 
 _all_ = ["boundaries_by_local_time", "geographic_cells", "mask_areas", "mask_boundaries", "mask_cells", "pixel_areas"]
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #e3a67e8e
+# %% ../../nbs/75b_occurrence.masks.ipynb #4004cd44
 def cells_for_masks(
     kind: str,                # "sky", "magnetic" or "geographic"
     skymap: xr.Dataset,       # Skymap of the frames
@@ -32,13 +32,13 @@ def cells_for_masks(
     if kind == "geographic": return geographic_cells(skymap, height_km, min_elevation_deg=min_elevation_deg, time=time)
     raise AuroraError(f"cells: found {kind!r}, expected cells, or 'sky', 'magnetic' or 'geographic'")
 
-
+# %% ../../nbs/75b_occurrence.masks.ipynb #b3a55ef9
 def count_masks(
     masks,                       # Masks (time, y, x), or booleans (time, cell_index) as of `difference_mask`
     cells="sky",                 # Cells, or "sky", "magnetic", "geographic"
     skymap: xr.Dataset | None = None,  # Skymap of the masks' frames
     min_part: float = 0.5,       # A cell is aurora where at least this part of its known pixels is
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     usable=None,                 # Booleans (time) or (time, cell_index), or what `observing_conditions` returned
     local_time_bins: int = 24,   # Bins around the day
     local_time: str | None = None,  # "station" or "cell"; None is "cell" for a magnetic grid, else "station"
@@ -52,8 +52,8 @@ def count_masks(
     if isinstance(cells, str): cells = cells_for_masks(cells, skymap, time, height_km)
     found = masks if "cell_index" in masks.dims else mask_cells(masks, cells, min_part, threshold)
     if found.sizes["cell_index"] != cells.sizes["cell_index"]:
-        raise AuroraError(f"found {found.sizes['cell_index']} cells in the booleans and {cells.sizes['cell_index']} cells. "
-                          "Give the cells that the booleans were made with.")
+        raise AuroraError(f"found booleans of {found.sizes['cell_index']} cells and {cells.sizes['cell_index']} cells, "
+                          "expected those that they were made with.")
     named = [found.attrs.get("station"), skymap.station]
     if all(named) and named[0] != named[1]:
         raise AuroraError(f"found a skymap of {named[1]!r} for masks of {named[0]!r}. Open that station's skymap.")
@@ -71,7 +71,7 @@ def _usable(found, usable):
     given = np.asarray(usable if given is None else given)
     return found.judged.values & (given[:, None] if given.ndim == 1 else given)
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #9dea46d6
+# %% ../../nbs/75b_occurrence.masks.ipynb #1739910b
 def occurrence_ratio(
     first: xr.Dataset,          # Counts of the method in question, as of `count_masks`
     second: xr.Dataset,         # Counts of the method it is compared with: same nights, bins and cells
@@ -88,16 +88,17 @@ def occurrence_ratio(
     nights = ((columns[1] > 0) & (columns[3] > 0)).sum(0)
     rates = [_divided(columns[k].sum(0), columns[k + 1].sum(0)) for k in (0, 2)]
     ratio = _divided(*rates)
-    lower, upper = _paired_interval(columns, nights, (1 - confidence) / 2, resamples, seed)
-    few = (nights < minimum_nights) | np.isnan(ratio)
-    lower[few] = upper[few] = np.nan
+    lower, upper = np.full((2, len(ratio)), np.nan)
+    known = np.flatnonzero((nights >= minimum_nights) & ~np.isnan(ratio))
+    lower[known], upper[known] = _paired_interval([each[:, known] for each in columns], nights[known],
+                                                  (1 - confidence) / 2, resamples, seed)
     found = dict(ratio=ratio, lower=lower, upper=upper, first_rate=rates[0], second_rate=rates[1], nights=nights,
                  first_usable=columns[1].sum(0), second_usable=columns[3].sum(0))
     return xr.Dataset({name: shape.copy(data=each.reshape(shape.shape)) for name, each in found.items()},
                       attrs=dict(confidence=confidence, resamples=resamples, seed=seed, minimum_nights=minimum_nights,
                                  interval="paired night-block bootstrap", bin_minutes=first.attrs.get("bin_minutes")))
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #b17f035a
+# %% ../../nbs/75b_occurrence.masks.ipynb #f7408a15
 def _aligned(first, second, over):
     "Auroral and usable counts of both, (night, ...), over the nights of either."
     for name in ("local_time", "cell_index", "label"):
@@ -115,7 +116,7 @@ def _divided(above, below):
     "Quotient; NaN for 0/0, infinite where only the divisor is 0."
     with np.errstate(invalid="ignore", divide="ignore"): return np.asarray(above, float) / below
 
-
+# %% ../../nbs/75b_occurrence.masks.ipynb #e26892aa
 def _paired_interval(columns, nights, alpha, resamples, seed, block=4096):
     "Lower and upper bound of the ratio of rates for each column of (night, column) counts."
     from scipy.special import ndtr, stdtrit  # imported here: only intervals need scipy

@@ -53,7 +53,7 @@ def evaluated_frames(
     if "evaluated" not in masks.coords: return np.ones(masks.sizes["time"], bool)
     return np.asarray(masks.evaluated.values, bool)
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #eca03ce7
+# %% ../../nbs/74b_occurrence.parts.ipynb #53c00741
 def lit_and_known(
     block,                   # Booleans, 0 and 1, or probabilities, numpy (time, y, x)
     threshold: float = 0.5,  # A pixel is aurora from this probability on
@@ -68,7 +68,7 @@ def lit_and_known(
     if ((block > 1) | (block < 0)).any(): _refuse_values(block, first)
     return block >= threshold, block == block  # NaN is not itself
 
-
+# %% ../../nbs/74b_occurrence.parts.ipynb #a474a24e
 def _half_lit_and_known(block, threshold, first):
     "As `lit_and_known`, for half precision: 0x3C00 is 1, beyond 0x7C00 (infinity) is NaN, 0x8000 is the sign."
     bits = np.ascontiguousarray(block).view(np.uint16)
@@ -85,7 +85,7 @@ def _refuse_values(block, first):
     raise AuroraError(f"masks: found values from {lowest:g} to {highest:g} (frame {wrong}), expected 0 to 1. "
                       "Divide by 255, compare with a class number, or take the sigmoid of logits.")
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #e977bb88
+# %% ../../nbs/74b_occurrence.parts.ipynb #91d183f6
 class CellBits(NamedTuple):
     "Where the pixels of each cell are, in tiles of 8 x 8 pixels."
     tile: np.ndarray     # (pattern,) which tile
@@ -104,18 +104,18 @@ def _tiles(values):
     rows, columns = values.shape[-2] // 8, values.shape[-1] // 8
     return values.reshape(*values.shape[:-2], rows, 8, columns, 8)
 
-
+# %% ../../nbs/74b_occurrence.parts.ipynb #f32367ac
 def cell_bits(
     cells: xr.Dataset,  # As of `equal_area_cells`, `magnetic_cells` or `geographic_cells`
 ) -> CellBits:
     "Patterns of the cells, to be used with `count_pixels`."
-    count, tiles = cells.sizes["cell_index"], _tiles(cells.cell.values).swapaxes(1, 2).reshape(-1, 64)
+    tiles = _tiles(cells.cell.values).swapaxes(1, 2).reshape(-1, 64)
     tile, bit = np.nonzero(tiles >= 0)
     pairs, which = np.unique(tiles[tile, bit].astype(np.int64) * len(tiles) + tile, return_inverse=True)
     bits = np.zeros((len(pairs), 64), np.uint8)
     bits[which, bit] = 1
     filled, start = np.unique(pairs // len(tiles), return_index=True)
-    pixels = np.bincount(tiles[tile, bit], minlength=count)
+    pixels = np.bincount(tiles[tile, bit], minlength=cells.sizes["cell_index"])
     return CellBits(pairs % len(tiles), np.packbits(bits, axis=1).view(np.uint64).ravel(), start, filled, pixels)
 
 # %% ../../nbs/74b_occurrence.parts.ipynb #81a657ba
@@ -137,17 +137,17 @@ def count_pixels(
     if len(bits.start): found[:, bits.filled] = np.add.reduceat(np.bitwise_count(shared), bits.start, axis=1, dtype=kind)
     return found
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #5f0bcca7
+# %% ../../nbs/74b_occurrence.parts.ipynb #4a6f00ee
 def _blocks(masks, rows=512):
     "Slices of frames: the chunks of a lazy array, else `rows` frames each."
     ends = np.cumsum(masks.chunks[0]) if masks.chunks else np.arange(rows, len(masks) + rows, rows)
     return [slice(int(start), int(end)) for start, end in zip([0, *ends], ends)]
 
-
+# %% ../../nbs/74b_occurrence.parts.ipynb #681f037c
 def count_in_cells(
     masks,                   # As `as_masks` takes them; numpy, memory map, dask or lazy
     cells: xr.Dataset,       # Cells of the same pixels
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     workers: int | None = None,  # Threads; None: as many as there are cores
 ) -> tuple[np.ndarray, np.ndarray]:
     "Pixels that are aurora (time, cell), and that are known, (time, cell) or (cell) where no pixel is unknown."
@@ -173,12 +173,12 @@ def count_in_cells(
     lit[~judged] = 0
     return lit, np.where(judged[:, None], known, 0)
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #0305720f
+# %% ../../nbs/74b_occurrence.parts.ipynb #5a3fbbc6
 def mask_cells(
     masks,                   # As `as_masks` takes them
     cells: xr.Dataset,       # As of `equal_area_cells`, `magnetic_cells` or `geographic_cells`
     min_part: float = 0.5,   # A cell is aurora where at least this part of its known pixels is
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     min_known: float = 0.5,  # A cell is judged where at least this part of its pixels is known
     workers: int | None = None,  # Threads; None: as many as there are cores
 ) -> xr.DataArray:
@@ -195,10 +195,11 @@ def mask_cells(
     found = found.assign_coords(evaluated=("time", evaluated))
     if judged.ndim == 2 and (judged != (cells.pixel_count.values > 0))[evaluated].any():
         found = found.assign_coords(judged=(("time", "cell_index"), judged))
-    kept = {name: masks.attrs[name] for name in ("station", "model", "model_version", "annotator") if name in masks.attrs}
+    names = ("station", "model", "model_version", "annotator")
+    kept = {name: masks.attrs[name] for name in names if name in masks.attrs}
     return found.assign_attrs(kept | {"method": "masks", "min_part": min_part, "threshold": threshold})
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #cc7ad1b2
+# %% ../../nbs/74b_occurrence.parts.ipynb #f770d9c3
 def geographic_cells(
     skymap: xr.Dataset,            # Skymap
     height_km: float = 110,        # Height of the light
@@ -224,11 +225,13 @@ def geographic_cells(
     return _grid_dataset(cell, found, (latitude_step_deg, wide), skymap, time, height_km, min_elevation_deg)
 
 
+# %% ../../nbs/74b_occurrence.parts.ipynb #7024aa6c
 def _square_step(latitude, step):
     "The divisor of 360 degrees that makes cells about square."
-    return 360 / max(n for n in range(1, 721) if 720 % n == 0 and n <= max(360 * np.cos(np.radians(latitude)) / step, 1))
+    wanted = max(360 * np.cos(np.radians(latitude)) / step, 1)
+    return 360 / max(n for n in range(1, 721) if 720 % n == 0 and n <= wanted)
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #64165a59
+# %% ../../nbs/74b_occurrence.parts.ipynb #e2c655fc
 def _grid_dataset(cell, middle, steps, skymap, time, height_km, min_elevation_deg):
     "The layout that all cells share, with the magnetic place of each where a time is known."
     edges = {f"{name}_edges": values[:, None] + np.array([-0.5, 0.5]) * step
@@ -239,7 +242,8 @@ def _grid_dataset(cell, middle, steps, skymap, time, height_km, min_elevation_de
     count = len(middle["latitude"])
     data = {name: ("cell_index", values) for name, values in middle.items()}
     data |= {name: (("cell_index", "edge"), values) for name, values in edges.items()}
-    data |= {"pixel_count": ("cell_index", np.bincount(cell[cell >= 0], minlength=count)), "cell": (("y", "x"), cell)}
+    pixels = np.bincount(cell[cell >= 0], minlength=count)
+    data |= {"pixel_count": ("cell_index", pixels), "cell": (("y", "x"), cell)}
     return xr.Dataset(data, {"cell_index": np.arange(count)}, dict(
         station=skymap.station, count=count, kind="geographic", height_km=float(height_km),
         latitude_step_deg=float(steps[0]), longitude_step_deg=float(steps[1]),

@@ -6,7 +6,7 @@
 __all__ = ['DIFFERENCE_COLOR', 'NETWORK_COLOR', 'OUTLINE_COLOR', 'grey_picture', 'overlay_of_two', 'draw_outline',
            'plot_detections', 'plot_occurrence_comparison', 'plot_boundaries']
 
-# %% ../../nbs/45_plots.masks.ipynb #43786776
+# %% ../../nbs/45_plots.masks.ipynb #b9e0c284
 import numpy as np
 import xarray as xr
 
@@ -14,7 +14,8 @@ from ..core import AuroraError
 from ..frames import as_duration, as_time
 from ..geometry.cells import match_cells
 from ..geometry.skymap import match_skymap
-from .allsky import azimuth_of_north, brightness_bar, draw_pixels, picture_limits, shades, sky_plane, sky_rings
+from .allsky import (azimuth_of_north, brightness_bar, draw_pixels, picture_limits, shades, sky_plane,
+                                    sky_rings)
 from .occurrence import (_is_southern, azimuth_of_magnetic_north, draw_cells, magnetic_cell_outlines,
                                         poleward_marks, rate_limits, sky_cell_outlines)
 
@@ -38,17 +39,17 @@ def overlay_of_two(
     "Red, green, blue and opacity (y, x, 4), uint8: earlier magenta, later green, both white."
     return shades(np.stack([earlier, later, earlier], -1), limits, inside)
 
-# %% ../../nbs/45_plots.masks.ipynb #ac05cea8
+# %% ../../nbs/45_plots.masks.ipynb #ed1c67a5
 def _two_rows(frames, time, lag):
     "Numbers of the frame at a moment and of the one `lag` before it."
     times, lag = frames.indexes["time"], as_duration(lag, "lag")
     rows = times.get_indexer([as_time(time), as_time(time) - lag], method="nearest", tolerance=lag / 4)
     if (rows < 0).any():
-        raise AuroraError(f"found no frame at {as_time(time)} or {lag} before it, expected both in these Frames "
-                          f"({len(times)} frames from {times[0] if len(times) else '-'}). Choose another moment or lag.")
+        raise AuroraError(f"found no frame at {as_time(time)} or {lag} before it, expected both in these {len(times)} "
+                          "Frames. Choose another moment or lag.")
     return rows
 
-
+# %% ../../nbs/45_plots.masks.ipynb #3ca88544
 def _tinted(rgba, where, color, strength=0.5):
     "The picture with a colour laid over some pixels."
     from matplotlib.colors import to_rgb
@@ -74,18 +75,18 @@ def draw_outline(
     place = (np.nan_to_num(each) for each in sky_plane(skymap.azimuth.values, skymap.elevation.values, azimuth_up))
     return ax.contour(*place, values, [level], colors=[color], linewidths=0.9, zorder=3)
 
-# %% ../../nbs/45_plots.masks.ipynb #70532847
+# %% ../../nbs/45_plots.masks.ipynb #dc0e28c7
 def _sky_marks(ax, southern, rim, size=7):
     "Rings every 10 degrees; what is up, down, left and right."
     sky_rings(ax, range(10, 90, 10), "white", labels_deg=(), linewidth=0.4)
     ax.set(xlim=(-rim - 2, rim + 2), ylim=(-rim - 2, rim + 2))
     ax.set_frame_on(False)
     up, down = poleward_marks(southern)
-    for text, x, y, turn in ((f"N ({up})", 0.5, 1.0, 0), (f"S ({down})", 0.5, -0.02, 0), ("E", 0.0, 0.5, 0), ("W", 1.0, 0.5, 0)):
+    for text, x, y in ((f"N ({up})", 0.5, 1.0), (f"S ({down})", 0.5, -0.02), ("E", 0.0, 0.5), ("W", 1.0, 0.5)):
         vertical = "bottom" if y == 1.0 else "top" if y < 0 else "center"
         ax.text(x, y, text, transform=ax.transAxes, ha="center", va=vertical, fontsize=size)
 
-# %% ../../nbs/45_plots.masks.ipynb #c14d2870
+# %% ../../nbs/45_plots.masks.ipynb #441a9113
 def plot_detections(
     frames: xr.Dataset,     # Frames with the moments and those `lag` before
     skymap: xr.Dataset,     # Their skymap
@@ -94,7 +95,7 @@ def plot_detections(
     masks: xr.DataArray,    # Masks (time, y, x) of the other method: booleans or probabilities
     times,                  # Moments to draw, a row each
     lag: str = "2min",      # Between the two pictures of the overlay
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: what the masks say, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
     truth: xr.DataArray | None = None,  # Masks (time, y, x) that are known: outlined in both
     names=("frame difference", "network"),  # Of the methods
     min_elevation_deg: float = 10.0,  # The sky below is not drawn
@@ -116,13 +117,15 @@ def plot_detections(
         moment = frames.time.values[later]
         _draw_cells_lit(row[1], by_cells, cells, moment, up)
         _draw_mask(row[2], masks, skymap, moment, up, pictures[1], limits, threshold, min_elevation_deg)
-        for ax in row[1:] if truth is not None else (): draw_outline(ax, _at(truth, moment), skymap, up, min_elevation_deg=min_elevation_deg)
+        for ax in row[1:] if truth is not None else ():
+            draw_outline(ax, _at(truth, moment), skymap, up, min_elevation_deg=min_elevation_deg)
         for ax in row: _sky_marks(ax, skymap.station_latitude < 0, 90 - min_elevation_deg)
         row[0].set_ylabel(f"{np.datetime_as_string(moment, unit='s').replace('T', ' ')} UTC", fontsize=8, labelpad=14)
-    for ax, title in zip(axs[0], (f"now (green) and {lag} before (magenta)", *names)): ax.set_title(title, fontsize=9, pad=14)
+    titles = (f"now (green) and {lag} before (magenta)", *names)
+    for ax, title in zip(axs[0], titles): ax.set_title(title, fontsize=9, pad=14)
     return axs
 
-# %% ../../nbs/45_plots.masks.ipynb #15dbcb0f
+# %% ../../nbs/45_plots.masks.ipynb #2c1dec90
 def _draw_overlays(row, pictures, skymap, up, limits, shown, min_elevation_deg):
     "The overlay of two pictures on the first axes, the later picture in grey on the second."
     from matplotlib.path import Path
@@ -148,21 +151,22 @@ def _draw_cells_lit(ax, by_cells, cells, time, up):
     if len(lit) != len(outlines):
         raise AuroraError(f"found {len(lit)} booleans and {len(outlines)} cells, expected those they were made with")
     ax.add_collection(PolyCollection(outlines, facecolors="none", edgecolors="0.55", lw=0.2, zorder=1.5))
-    ax.add_collection(PolyCollection(outlines[lit], facecolors=DIFFERENCE_COLOR, edgecolors="none", alpha=0.55, zorder=2))
+    ax.add_collection(PolyCollection(outlines[lit], fc=DIFFERENCE_COLOR, ec="none", alpha=0.55, zorder=2))
 
-
+# %% ../../nbs/45_plots.masks.ipynb #d4a8a62f
 def _draw_mask(ax, masks, skymap, time, up, picture, limits, threshold, min_elevation_deg):
     "The picture in grey with the mask laid over it."
     from matplotlib.path import Path
 
     mask = np.nan_to_num(_at(masks, time)) >= (masks.attrs.get("threshold", 0.5) if threshold is None else threshold)
     if mask.shape != picture.shape:
-        raise AuroraError(f"found masks of {mask.shape} and frames of {picture.shape} pixels. Masks belong to their frames.")
+        raise AuroraError(f"found masks of {mask.shape} and frames of {picture.shape} pixels. "
+                          "Masks belong to their frames.")
     grey = shades(picture, limits, skymap.elevation.values >= min_elevation_deg - 2, "gray")
     place = sky_plane(skymap.azimuth.values, skymap.elevation.values, up)
     draw_pixels(ax, *place, _tinted(grey, mask, NETWORK_COLOR), clip=Path.circle((0, 0), 90 - min_elevation_deg))
 
-# %% ../../nbs/45_plots.masks.ipynb #720e4e02
+# %% ../../nbs/45_plots.masks.ipynb #6bc6885c
 def plot_occurrence_comparison(
     first: xr.Dataset,     # Rates of one method, rate(local_time, cell_index), from `occurrence_rate`
     second: xr.Dataset,    # Rates of the other, same bins and cells
@@ -185,27 +189,28 @@ def plot_occurrence_comparison(
     if figure is None: figure = plt.figure(figsize=(1.45 * columns + 1.6, 4.4 * blocks), layout="constrained")
     axs = figure.subplots(3 * blocks, columns, squeeze=False)
     for ax in axs.ravel(): ax.set_axis_off()
-    limits = rate_limits(np.stack([first.rate.sel(local_time=hours), second.rate.sel(local_time=hours)])) if limits is None else limits
+    if limits is None: limits = rate_limits(np.stack([each.rate.sel(local_time=hours) for each in (first, second)]))
     end = np.log10(ratio_limit)
     for number, hour in enumerate(hours):
         block, column = divmod(number, columns)
         three = axs[3 * block:3 * block + 3, column]
-        for ax, rates in zip(three, (first, second)): draw_cells(ax, outlines, rates.rate.sel(local_time=hour).values, limits)
+        for ax, each in zip(three, (first, second)):
+            draw_cells(ax, outlines, each.rate.sel(local_time=hour).values, limits)
         _draw_ratio(three[2], outlines, ratio.sel(local_time=hour), end)
         for ax in three: _map_marks(ax, cells, southern, column == 0)
-        _hour_title(three[0], first, second, hour, len(hours))
+        _hour_title(three[0], first, second, hour)
     _row_names(axs, names, blocks)
     _two_bars(axs, limits, ratio_limit, names)
     return axs
 
-# %% ../../nbs/45_plots.masks.ipynb #017388c2
+# %% ../../nbs/45_plots.masks.ipynb #663c84bc
 def _checked_maps(first, second, ratio, cells, hours):
     "Hours to draw and outlines of the cells."
     count, named = cells.sizes["cell_index"], (("first", first.rate), ("second", second.rate), ("ratio", ratio.ratio))
     for name, each in named:
         if each.dims != ("local_time", "cell_index") or each.sizes["cell_index"] != count:
-            raise AuroraError(f"{name}: found {each.dims} of {dict(each.sizes)}, expected (local_time, cell_index) of the "
-                              f"{count} cells given. Count with count_masks(..., cells=cells).")
+            raise AuroraError(f"{name}: found {dict(each.sizes)}, expected (local_time, cell_index) of the {count} cells "
+                              "given. Count with count_masks(..., cells=cells).")
         if not each.indexes["local_time"].equals(first.indexes["local_time"]):
             raise AuroraError(f"{name}: found other local times than in the first rates. Count with the same bins.")
     seen = (first.usable_count + second.usable_count).max("cell_index") > 0
@@ -246,13 +251,15 @@ def _map_marks(ax, cells, southern, first_column):
     for text, x in sides if first_column else ():
         ax.text(x, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=6)
 
-# %% ../../nbs/45_plots.masks.ipynb #909fe032
-def _hour_title(ax, first, second, hour, count):
+# %% ../../nbs/45_plots.masks.ipynb #04c3bb55
+def _hour_title(ax, first, second, hour):
     "Local time and exposure of one column; both exposures where they differ."
     width = first.attrs.get("bin_minutes", 60.0) / 60
     seen = [int(each.usable_count.sel(local_time=hour).max()) for each in (first, second)]
     frames = f"{seen[0]}" if seen[0] == seen[1] else f"{seen[0]} / {seen[1]}"
-    def clock(value): return f"{value % 24:02.0f}" if value % 1 == 0 else f"{int(value % 24):02d}:{round(value % 1 * 60):02d}"
+    def clock(value):
+        hour, minute = divmod(round(value % 24 * 60) % 1440, 60)
+        return f"{hour:02d}:{minute:02d}" if minute else f"{hour:02d}"
 
     ax.set_title(f"{clock(hour - width / 2)}–{clock(hour + width / 2)} MLT\n{frames} frames", fontsize=7, pad=9)
 
@@ -260,7 +267,8 @@ def _hour_title(ax, first, second, hour, count):
 def _row_names(axs, names, blocks):
     "What each row shows, at its left."
     for block in range(blocks):
-        for ax, name in zip(axs[3 * block:3 * block + 3, 0], (*names, "ratio")): ax.set_ylabel(name, fontsize=8, labelpad=10)
+        for ax, name in zip(axs[3 * block:3 * block + 3, 0], (*names, "ratio")):
+            ax.set_ylabel(name, fontsize=8, labelpad=10)
 
 
 def _two_bars(axs, limits, ratio_limit, names):
@@ -270,7 +278,8 @@ def _two_bars(axs, limits, ratio_limit, names):
     end = np.log10(ratio_limit)
     bar = brightness_bar(list(axs[rows == 2].ravel()), (-end, end), "PuOr_r", f"{names[0]} /\n{names[1]}", shrink=0.9,
                          aspect=12, pad=0.02, extend="both")
-    ticks = [value for value in (1 / 30, 0.1, 1 / 3, 1, 3, 10, 30) if 1 / ratio_limit - 1e-9 <= value <= ratio_limit + 1e-9]
+    known = (1 / 30, 0.1, 1 / 3, 1, 3, 10, 30)
+    ticks = [value for value in known if abs(np.log10(value)) <= end + 1e-9]
     bar.set_ticks(np.log10(ticks), labels=[f"{value:.0f}" if value >= 1 else f"1/{1 / value:.0f}" for value in ticks])
     bar.ax.tick_params(labelsize=7)
 
