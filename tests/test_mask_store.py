@@ -169,7 +169,7 @@ def test_files_that_others_put_there(tmp_path):
     for name in ("notes.txt", "picture.png"): Image.fromarray(np.zeros((4, 4), "u1")).save(newest.parent / name, "PNG")
     Image.fromarray(np.zeros((4, 4), "u1")).save(tmp_path / mask_name("jbs", MOMENT, "ben", 1))
     table = store.table()
-    assert list(zip(table.annotator, table.version)) in ([("anna", 1)], [("anna", 2)])
+    assert list(zip(table.annotator, table.version)) == [("anna", 1)]
     assert any("~ben~" in path for path in table.attrs["problem_files"])
     with pytest.raises(FileProblem, match="Move the file away"): store.read("jbs", MOMENT, "anna")
     assert np.array_equal(store.read("jbs", MOMENT, "anna", version=1), pattern(0))

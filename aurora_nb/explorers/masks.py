@@ -6,13 +6,14 @@
 __all__ = ['KEYS', 'TOOLS', 'ACTIONS', 'layer_styles', 'draw_masks', 'line_sample', 'layer_rows', 'layer_words', 'tool_controls',
            'MaskExplorer']
 
-# %% ../../nbs/82_explorers.masks.ipynb #f2e4aa76
+# %% ../../nbs/82_explorers.masks.ipynb #0536b870
 import asyncio
 from html import escape
 
 import ipywidgets as W
 import numpy as np
 import xarray as xr
+from fastcore.basics import patch
 
 from ..archive.masks import MaskStore
 from .controls import frame_controls, limit_controls
@@ -21,7 +22,7 @@ from .outlines import MASK_STYLES, OTHER_STYLES, mask_tint
 from .painting import MaskCanvas
 from .panels import fisheye_panel
 
-# %% ../../nbs/82_explorers.masks.ipynb #a8def4ee
+# %% ../../nbs/82_explorers.masks.ipynb #a3c759eb
 def layer_styles(
     state: MaskState,  # Frames and masks in view
 ) -> dict:
@@ -58,7 +59,7 @@ def _draw_tint(axes, state):
 def _draw_outline(axes, mask, color, dashes, name):
     style = (0, [length / 1.7 for length in dashes]) if dashes else "-"
     if mask.any() and not mask.all():
-        axes.contour(mask.astype(np.float32), [0.5], colors="black", linewidths=2.6)
+        axes.contour(mask.astype(np.float32), [0.5], colors="black", linewidths=2.6, linestyles=[style])
         axes.contour(mask.astype(np.float32), [0.5], colors=color, linewidths=1.4, linestyles=[style])
     axes.plot([], [], color=color, linewidth=1.6, linestyle=style, label=name)
 
@@ -144,7 +145,7 @@ def _in_a_moment(waiting, callback, seconds=0.08):
     except RuntimeError: return callback()
     return loop.call_later(seconds, callback)
 
-# %% ../../nbs/82_explorers.masks.ipynb #660d27d0
+# %% ../../nbs/82_explorers.masks.ipynb #ab1fd439
 class MaskExplorer(W.VBox):
     "Frames and their masks: threshold and contour live, comparison, brush and polygon, saved stroke by stroke."
     def __init__(self,
@@ -189,41 +190,6 @@ class MaskExplorer(W.VBox):
     def _command(self, name):
         getattr(self.state, _COMMANDS.get(name, name))()
 
-    def _show_frame(self, change=None):
-        self.state.error = ""
-        with self.canvas.hold_sync():
-            self.canvas.show(self.state.image)
-            self._show_masks()
-        self.text.value = f"<b>{escape(self.state.text)}</b>"
-
-    def _show_masks(self, change=None, wait=False):
-        state, step = self.state, -(-max(self.state.shape) // max(self.canvas.shape[:2]))
-        nothing = np.zeros(self.canvas.shape[:2], bool)
-        thin = [state.probability if wait or state.ready(state.source) else None, state.drawn]
-        seen = [state.other_mask(name) if on and (wait or state.ready(state.others[name])) else None
-                for name, on in zip(state.others, state.layers[3:])]
-        thin, seen = ([None if mask is None else mask[::step, ::step] for mask in masks] for masks in (thin, seen))
-        with self.canvas.hold_sync():
-            self.canvas.show_masks(state.index, *thin, [nothing if mask is None else mask for mask in seen])
-        if not wait: self._show_rest()
-
-    def _show_rest(self, change=None):
-        self.waiting = _in_a_moment(self.waiting, self.state.guard(self._complete))
-
-    def _complete(self):
-        self.waiting, wanted = None, [source for source, on in zip(self.state.others.values(), self.state.layers[3:]) if on]
-        if not all(map(self.state.ready, [self.state.source, *wanted])): self._show_masks(wait=True)
-        for html, words in zip(self.words, layer_words(self.state)): html.value = words
-
-    def _show_saved(self, change=None):
-        self.saved.value = f"<i>{escape(self.state.saved or 'strokes are saved as they are painted')}</i>"
-
-    def _show_limits(self, change=None):
-        self.canvas.limits = list(self.state.limits)
-
-    def _warn(self, change):
-        self.warning.value = f"<span style='color:#b00020'>{escape(self.state.warning)}</span>"
-
     @property
     def store(self) -> MaskStore:
         "Where the drawn masks are; `store.to_pairs(folder, frames)` makes a training set of them."
@@ -232,3 +198,52 @@ class MaskExplorer(W.VBox):
     def figure(self):
         "The frame in view as a matplotlib figure."
         return draw_masks(self.state)
+
+# %% ../../nbs/82_explorers.masks.ipynb #9b33761c
+@patch
+def _show_frame(self: MaskExplorer, change=None):
+    self.state.error = ""
+    with self.canvas.hold_sync():
+        self.canvas.show(self.state.image)
+        self._show_masks()
+    self.text.value = f"<b>{escape(self.state.text)}</b>"
+
+
+@patch
+def _show_masks(self: MaskExplorer, change=None, wait=False):
+    state, step = self.state, -(-max(self.state.shape) // max(self.canvas.shape[:2]))
+    nothing = np.zeros(self.canvas.shape[:2], bool)
+    thin = [state.probability if wait or state.ready(state.source) else None, state.drawn]
+    seen = [state.other_mask(name) if on and (wait or state.ready(state.others[name])) else None
+            for name, on in zip(state.others, state.layers[3:])]
+    thin, seen = ([None if mask is None else mask[::step, ::step] for mask in masks] for masks in (thin, seen))
+    with self.canvas.hold_sync():
+        self.canvas.show_masks(state.index, *thin, [nothing if mask is None else mask for mask in seen])
+    if not wait: self._show_rest()
+
+
+@patch
+def _show_rest(self: MaskExplorer, change=None):
+    self.waiting = _in_a_moment(self.waiting, self.state.guard(self._complete))
+
+
+@patch
+def _complete(self: MaskExplorer):
+    self.waiting, wanted = None, [source for source, on in zip(self.state.others.values(), self.state.layers[3:]) if on]
+    if not all(map(self.state.ready, [self.state.source, *wanted])): self._show_masks(wait=True)
+    for html, words in zip(self.words, layer_words(self.state)): html.value = words
+
+
+@patch
+def _show_saved(self: MaskExplorer, change=None):
+    self.saved.value = f"<i>{escape(self.state.saved or 'strokes are saved as they are painted')}</i>"
+
+
+@patch
+def _show_limits(self: MaskExplorer, change=None):
+    self.canvas.limits = list(self.state.limits)
+
+
+@patch
+def _warn(self: MaskExplorer, change):
+    self.warning.value = f"<span style='color:#b00020'>{escape(self.state.warning)}</span>"

@@ -337,7 +337,7 @@ def test_two_views_of_one_explorer(ramp):
 
 
 def test_night_latency_and_reload(lab, tmp_path):
-    "The real thing at 512 x 512: speed of sliders, a picture, page reload, kernel restart."
+    "The real thing at 512 x 512: speed of sliders, a picture, a kernel restart."
     notebook = lab.open(NIGHT.replace("STORE", str(tmp_path / "store")), viewport=(1280, 1500)).run_all()
     explorer = Explorer(notebook)
     explorer.go(3)
