@@ -22,7 +22,7 @@ from .outlines import MASK_STYLES, OTHER_STYLES, mask_tint
 from .painting import MaskCanvas
 from .panels import fisheye_panel
 
-# %% ../../nbs/82_explorers.masks.ipynb #a3c759eb
+# %% ../../nbs/82_explorers.masks.ipynb #0ac350be
 def layer_styles(
     state: MaskState,  # Frames and masks in view
 ) -> dict:
@@ -51,9 +51,9 @@ def draw_masks(
 
 def _draw_tint(axes, state):
     from matplotlib.colors import ListedColormap
-    colors = ListedColormap(np.frombuffer(mask_tint(), np.uint8).reshape(256, 4) / 255)
+    colors = ListedColormap(np.frombuffer(mask_tint(), np.uint8).reshape(256, 4)[12::25] / 255)  # in tenths, to be read off
     picture = axes.imshow(np.ma.masked_invalid(state.probability), cmap=colors, vmin=0, vmax=1, interpolation="nearest")
-    axes.figure.colorbar(picture, label="probability of aurora", shrink=0.8).ax.set_facecolor("0.25")
+    axes.figure.colorbar(picture, label="probability of aurora", shrink=0.8).ax.set_facecolor("0.2")
 
 
 def _draw_outline(axes, mask, color, dashes, name):
