@@ -100,11 +100,11 @@ def _one_side(part, near, far):
     is_open = np.isnan(earlier)
     return np.where(here, np.where(is_open, near[first], edge), np.nan), here & is_open
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #4f3ebbba
+# %% ../../nbs/74c_occurrence.areas.ipynb #c1acbdb6
 def mask_boundaries(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset,          # Skymap of their frames
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     height_km: float = 110,      # Height of the light
     sector_hours: float = 0.5,   # Width of a sector, hours of magnetic local time
     latitude_step_deg: float = 0.1,  # Height of a row, degrees of magnetic latitude
@@ -153,11 +153,11 @@ def _same_camera(masks, skymap):
     if not all(orders) or orders[0] == orders[1]: return skymap
     return skymap.isel(y=slice(None, None, -1), x=slice(None, None, -1)).assign_attrs(pixel_order=orders[0])
 
-# %% ../../nbs/74c_occurrence.areas.ipynb #0a76523b
+# %% ../../nbs/74c_occurrence.areas.ipynb #c122c1c2
 def mask_areas(
     masks,                       # As `occurrence.parts.as_masks` takes them
     skymap: xr.Dataset | None = None,  # Skymap of their frames; None: statistics of pixels only
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     frames: xr.Dataset | None = None,  # Frames of these moments, for the brightness
     height_km: float = 110,      # Height of the light
     min_elevation_deg: float = 10,  # The sky below is left out

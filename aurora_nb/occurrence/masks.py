@@ -32,13 +32,13 @@ def cells_for_masks(
     if kind == "geographic": return geographic_cells(skymap, height_km, min_elevation_deg=min_elevation_deg, time=time)
     raise AuroraError(f"cells: found {kind!r}, expected cells, or 'sky', 'magnetic' or 'geographic'")
 
-# %% ../../nbs/75b_occurrence.masks.ipynb #b3a55ef9
+# %% ../../nbs/75b_occurrence.masks.ipynb #226e17ec
 def count_masks(
     masks,                       # Masks (time, y, x), or booleans (time, cell_index) as of `difference_mask`
     cells="sky",                 # Cells, or "sky", "magnetic", "geographic"
     skymap: xr.Dataset | None = None,  # Skymap of the masks' frames
     min_part: float = 0.5,       # A cell is aurora where at least this part of its known pixels is
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     usable=None,                 # Booleans (time) or (time, cell_index), or what `observing_conditions` returned
     local_time_bins: int = 24,   # Bins around the day
     local_time: str | None = None,  # "station" or "cell"; None is "cell" for a magnetic grid, else "station"

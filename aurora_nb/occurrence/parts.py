@@ -18,7 +18,7 @@ from ..geometry.cells import match_cells
 from ..geometry.geomagnetic import magnetic_coordinates
 from ..geometry.skymap import at_height, station_of
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #a07bb503
+# %% ../../nbs/74b_occurrence.parts.ipynb #42de6178
 def as_masks(
     masks,           # Dataset with `mask(time, y, x)`, or such a DataArray: booleans, 0 and 1, or probabilities
     shape=None,      # (y, x) they must have; None takes any
@@ -33,8 +33,8 @@ def as_masks(
     if not (masks.dtype == bool or masks.dtype.kind == "f" or masks.dtype == np.uint8):
         raise AuroraError(f"masks: found {masks.dtype}, expected booleans, uint8 0 and 1, or probabilities")
     if shape is not None and masks.shape[1:] != tuple(shape):
-        raise AuroraError(f"found masks of {masks.shape[1:]} pixels and a skymap or cells of {tuple(shape)}. Masks belong "
-                          "to the skymap of their frames: make them at that size, or bring them back to it.")
+        raise AuroraError(f"found masks of {masks.shape[1:]} pixels and a skymap or cells of {tuple(shape)}. "
+                          "Masks belong to the skymap of their frames: make them at that size, or bring them back to it.")
     return masks
 
 # %% ../../nbs/74b_occurrence.parts.ipynb #d6946b66
@@ -143,11 +143,11 @@ def _blocks(masks, rows=512):
     ends = np.cumsum(masks.chunks[0]) if masks.chunks else np.arange(rows, len(masks) + rows, rows)
     return [slice(int(start), int(end)) for start, end in zip([0, *ends], ends)]
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #681f037c
+# %% ../../nbs/74b_occurrence.parts.ipynb #94cb2476
 def count_in_cells(
     masks,                   # As `as_masks` takes them; numpy, memory map, dask or lazy
     cells: xr.Dataset,       # Cells of the same pixels
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     workers: int | None = None,  # Threads; None: as many as there are cores
 ) -> tuple[np.ndarray, np.ndarray]:
     "Pixels that are aurora (time, cell), and that are known, (time, cell) or (cell) where no pixel is unknown."
@@ -173,12 +173,12 @@ def count_in_cells(
     lit[~judged] = 0
     return lit, np.where(judged[:, None], known, 0)
 
-# %% ../../nbs/74b_occurrence.parts.ipynb #5a3fbbc6
+# %% ../../nbs/74b_occurrence.parts.ipynb #1bdf1bcf
 def mask_cells(
     masks,                   # As `as_masks` takes them
     cells: xr.Dataset,       # As of `equal_area_cells`, `magnetic_cells` or `geographic_cells`
     min_part: float = 0.5,   # A cell is aurora where at least this part of its known pixels is
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     min_known: float = 0.5,  # A cell is judged where at least this part of its pixels is known
     workers: int | None = None,  # Threads; None: as many as there are cores
 ) -> xr.DataArray:

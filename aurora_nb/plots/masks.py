@@ -86,7 +86,7 @@ def _sky_marks(ax, southern, rim, size=7):
         vertical = "bottom" if y == 1.0 else "top" if y < 0 else "center"
         ax.text(x, y, text, transform=ax.transAxes, ha="center", va=vertical, fontsize=size)
 
-# %% ../../nbs/45_plots.masks.ipynb #441a9113
+# %% ../../nbs/45_plots.masks.ipynb #d9c158fe
 def plot_detections(
     frames: xr.Dataset,     # Frames with the moments and those `lag` before
     skymap: xr.Dataset,     # Their skymap
@@ -95,7 +95,7 @@ def plot_detections(
     masks: xr.DataArray,    # Masks (time, y, x) of the other method: booleans or probabilities
     times,                  # Moments to draw, a row each
     lag: str = "2min",      # Between the two pictures of the overlay
-    threshold: float | None = None,  # A pixel is aurora from this probability on; None: the masks' own, else 0.5
+    threshold: float | None = None,  # A pixel is aurora from this on; None: the masks' own, else 0.5
     truth: xr.DataArray | None = None,  # Masks (time, y, x) that are known: outlined in both
     names=("frame difference", "network"),  # Of the methods
     min_elevation_deg: float = 10.0,  # The sky below is not drawn
@@ -203,14 +203,14 @@ def plot_occurrence_comparison(
     _two_bars(axs, limits, ratio_limit, names)
     return axs
 
-# %% ../../nbs/45_plots.masks.ipynb #663c84bc
+# %% ../../nbs/45_plots.masks.ipynb #661017e6
 def _checked_maps(first, second, ratio, cells, hours):
     "Hours to draw and outlines of the cells."
     count, named = cells.sizes["cell_index"], (("first", first.rate), ("second", second.rate), ("ratio", ratio.ratio))
     for name, each in named:
         if each.dims != ("local_time", "cell_index") or each.sizes["cell_index"] != count:
-            raise AuroraError(f"{name}: found {dict(each.sizes)}, expected (local_time, cell_index) of the {count} cells "
-                              "given. Count with count_masks(..., cells=cells).")
+            raise AuroraError(f"{name}: found {dict(each.sizes)}, expected (local_time, cell_index) of the "
+                              f"{count} cells given. Count with count_masks(..., cells=cells).")
         if not each.indexes["local_time"].equals(first.indexes["local_time"]):
             raise AuroraError(f"{name}: found other local times than in the first rates. Count with the same bins.")
     seen = (first.usable_count + second.usable_count).max("cell_index") > 0
