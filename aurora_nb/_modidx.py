@@ -451,6 +451,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'aurora_nb/families/convnets.py'),
                                              'aurora_nb.families.convnets.KeepBest.before_fit': ( 'families.convnets.html#keepbest.before_fit',
                                                                                                   'aurora_nb/families/convnets.py'),
+                                             'aurora_nb.families.convnets.KeepBest.before_train': ( 'families.convnets.html#keepbest.before_train',
+                                                                                                    'aurora_nb/families/convnets.py'),
                                              'aurora_nb.families.convnets.LowPrecision': ( 'families.convnets.html#lowprecision',
                                                                                            'aurora_nb/families/convnets.py'),
                                              'aurora_nb.families.convnets.LowPrecision.after_fit': ( 'families.convnets.html#lowprecision.after_fit',

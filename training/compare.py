@@ -16,9 +16,9 @@ from aurora_nb.families.comparison import compare_networks
 from aurora_nb.learn.augment import augment_for
 
 HERE = Path(__file__).parent
-SEEDS, THIRD = (0, 1, 2), slice(None, None, 3)
+SEEDS, THIRD = (0, 1), slice(None, None, 3)
 RATES = {"vgg16": 2e-4, "alexnet": 1e-3, "inception_v4": 2e-3}  # chosen on validation nights
-NARROW = {"alexnet": {"width": 512}, "vgg16": {"num_features": 512}}  # instead of 4096
+NARROW = {"alexnet": {"width": 512}, "vgg16": {"mlp_ratio": 0.125}}  # instead of 4096
 
 
 def kept(name): return {"results": HERE / f"results/{name}.csv", "low_precision": True, "tell": print}
@@ -28,8 +28,8 @@ def kiruna():
     "System 3: five networks, four modern ones and the simple methods; seven classes, later winters."
     table, splits = open_scheme("kiruna")
     split = splits["kiruna_balanced"]
-    compare_networks(table, replace(split, train=split.train[THIRD]), preparation=replace(PREPARATION["kiruna"], size=64), epochs=10,
-                     rate=2e-3, rates=RATES, augment=augment_for("kiruna"), networks=NARROW, **kept("kiruna_networks"))
+    compare_networks(table, replace(split, train=split.train[THIRD]), preparation=replace(PREPARATION["kiruna"], size=64), epochs=12, batch=32,
+                     rate=2e-3, rates=RATES, augment=augment_for("kiruna"), options=NARROW, **kept("kiruna_networks"))
 
 
 def yellow_river_options(size):
@@ -40,7 +40,7 @@ def yellow_river_options(size):
 
 
 def ablation_of_both():
-    "System 5, Fig. 5: transformer and margin, plain AlexNet and ours from three starts, and ours with the least lambda."
+    "System 5, Fig. 5: transformer and margin, plain AlexNet and ours from two starts, and ours with the least lambda."
     sets, options = yellow_river_options(64)
     runs = planned_runs() + [replace(run, seed=seed) for seed in SEEDS[1:] for run in (Run(margin=1, transformer=False), Run())]
     runs += planned_runs(margins=(3,), transformers=(True,), least_lambdas=(5.0, 1.0))

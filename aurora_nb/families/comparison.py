@@ -149,7 +149,7 @@ def network(self: _Judged, name, baselines):
     if name in self.keep and name not in self.found.problems: self.found.learners[name] = learner()
     if name not in self.found.problems: self.baselines(baselines, name, features)
 
-# %% ../../nbs/60c_families.comparison.ipynb #219fbee1
+# %% ../../nbs/60c_families.comparison.ipynb #10867a58
 CLASSIC = "alexnet", "vgg16", "resnet18", "resnet50", "densenet121"
 MODERN = "convnext_tiny", "swin_tiny", "efficientnet_b0", "mobilenet_v3_small"
 BASELINES = "knn", "svm", "ridge"
@@ -168,11 +168,12 @@ def compare_networks(
     keep: Sequence[str] = (),         # Networks whose Learner is kept in memory
     groups: str | None = "night",     # Column of what is drawn for the intervals
     tell: Callable | None = None,     # Called with a line after each model, e.g. print
-    **options,                        # rate, rates, networks (options by name), batch, augment, seed, device, cache; those of `convnets_learner`
+    options: dict | None = None,      # Of `build_network`, by network: {"alexnet": {"width": 512}}
+    **shared,                         # rate, rates, batch, augment, seed, device, cache; those of `convnets_learner`
 ) -> Comparison:
     "Train and judge networks and baselines on one split; a failure is noted, and the others go on."
     preparation = preparation or Preparation(size=128, bands=3, crop=1.0)
-    contest = prepare_contest(table, split, preparation, epochs=epochs, **options)
+    contest = prepare_contest(table, split, preparation, epochs=epochs, networks=options, **shared)
     found = Comparison(leakage=leakage_report(table, split, resamples=0), task=_task(contest))
     nights = None if groups is None else table[groups].iloc[contest.loaders["test"].dataset.rows]
     judged = _Judged(contest, found, results, nights, tell, tuple(keep))

@@ -36,23 +36,26 @@ def macro_precision():
     "A fastai metric: the mean of the classes' precision over the validation set, 0 for a class never called."
     return skm_to_fastai(precision_score, average="macro", zero_division=0, name="macro_precision")
 
-# %% ../../nbs/60_families.convnets.ipynb #7bc1118d
+# %% ../../nbs/60_families.convnets.ipynb #cc5fd91b
 class KeepBest(TrackerCallback):
     "Puts the weights of the best epoch back when training ends."
-    order = TrackerCallback.order + 1
+    order, fitting = TrackerCallback.order + 1, False
 
     def before_fit(self):
         super().before_fit()
-        self.state = None
+        self.state, self.fitting = None, False
+
+    def before_train(self): self.fitting = True
 
     def after_epoch(self):
+        if not self.fitting: return  # `Learner.validate` passes here as well, without training
         super().after_epoch()
         if self.new_best: self.state = {name: one.detach().clone() for name, one in self.model.state_dict().items()}
 
     def after_fit(self):
         super().after_fit()
         if self.state is not None: self.model.load_state_dict(self.state)
-        self.state = None
+        self.state, self.fitting = None, False
 
 # %% ../../nbs/60_families.convnets.ipynb #89b44329
 class LowPrecision(Callback):

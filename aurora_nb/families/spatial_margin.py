@@ -194,7 +194,7 @@ def _optimiser(settings):
     if settings.optimiser == "adam": return partial(Adam, mom=settings.momentum)
     return partial(SGD, mom=settings.momentum, decouple_wd=False)  # Caffe adds the decay to the gradient
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #0eafd004
+# %% ../../nbs/61a_families.spatial_margin.ipynb #268ff2f3
 def spatial_margin_learner(
     dls,                           # DataLoaders of `50c_learn.loaders`
     margin: int = 3,               # m; 1 is a plain softmax
@@ -203,7 +203,7 @@ def spatial_margin_learner(
     settings: Settings = PAPER,    # How to train; FROM_SCRATCH without pretrained weights
     backbone: str = "alexnet",     # A network known to `53_learn.backbones`
     pretrained=False,              # Backbone with weights learned on ImageNet: True, or a file
-    keep_best: bool = True,        # End with the weights of the epoch with the least validation loss
+    keep_best: bool = True,        # End with the weights of the epoch with the greatest validation accuracy
     low_precision: bool = False,   # bfloat16 layers while training
     **options,                     # Of `build_spatial_margin`: limit, scales, view, and those of the backbone
 ) -> Learner:
@@ -212,7 +212,7 @@ def spatial_margin_learner(
                             backbone=backbone, margin=margin, transformer=transformer, **options)
     callbacks = [MarginTargets(Easing(least_lambda), settings.easing_share)]
     callbacks += [LowPrecision()] if low_precision else []
-    callbacks += [KeepBest()] if keep_best and len(dls.valid_ds) else []
+    callbacks += [KeepBest("accuracy", np.greater)] if keep_best and len(dls.valid_ds) else []
     rates = [settings.rate] * 2
     if transformer: rates.insert(0, settings.rate * settings.transformer_rate)
     learner = Learner(dls, network, loss_func=CrossEntropyLossFlat(), opt_func=_optimiser(settings), lr=rates,

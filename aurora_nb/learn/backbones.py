@@ -76,7 +76,13 @@ def count_parameters(
     "How many numbers training sets."
     return sum(part.numel() for part in network.parameters() if part.requires_grad or not trainable)
 
-# %% ../../nbs/53_learn.backbones.ipynb #7e346ac9
+# %% ../../nbs/53_learn.backbones.ipynb #d8c0628d
+def _begin(layer):
+    "First weights that keep the spread of what ReLU layers pass on (He et al. 2015); without, so deep a network stands still for epochs."
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+
+
 class AlexNet(nn.Module):
     "AlexNet without its last layer: features are those of fc7."
     def __init__(self,
@@ -88,10 +94,10 @@ class AlexNet(nn.Module):
         with torch.device("meta"): self.features = models.alexnet().features  # what it makes else takes 0.4 s
         self.features = self.features.to_empty(device=torch.get_default_device())
         self.features[0] = nn.Conv2d(bands, 64, 11, stride=4, padding=2)
-        for layer in self.features[1:]:
-            if isinstance(layer, nn.Conv2d): layer.reset_parameters()
         self.pool, self.dropout = nn.AdaptiveAvgPool2d(6), nn.Dropout(dropout)
         self.fc6, self.fc7 = nn.Linear(256 * 36, width), nn.Linear(width, width)
+        for layer in (*self.features, self.fc6, self.fc7):
+            if hasattr(layer, "weight"): _begin(layer)
 
     def forward(self, pictures, layer="fc7"):
         "Features (n, width) of fc7, or of fc6."
