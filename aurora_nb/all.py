@@ -15,27 +15,35 @@ __all__ = ['AuroraError', 'FileProblem', 'NightExplorer', 'build_frames', 'conca
            'stretch', 'from_asilib', 'from_srs', 'skymap_from_asilib', 'skymap_from_srs', 'known_readers',
            'open_allsky', 'register_reader', 'Movies', 'Pictures', 'Camera', 'camera_preset', 'expected_occurrence',
            'find_weather', 'Form', 'instance_table', 'plan_campaign', 'programme', 'simulate_campaign',
-           'simulate_frames', 'simulate_night', 'skymap_for', 'Weather', 'Station', 'find_station', 'station_table']
+           'simulate_frames', 'simulate_night', 'skymap_for', 'Weather', 'Station', 'find_station', 'station_table',
+           'MaskStore', 'MaskExplorer', 'cells_to_pixels', 'count_masks', 'mask_areas', 'mask_boundaries',
+           'occurrence_ratio', 'plot_mask_methods', 'plot_motion_recall', 'plot_score_by_elevation',
+           'plot_threshold_curve', 'plot_boundaries', 'plot_detections', 'plot_occurrence_comparison']
 
-# %% ../nbs/91_all.ipynb #5331b034
+# %% ../nbs/91_all.ipynb #36f79cf6
 from importlib import import_module
 
+from .archive.masks import MaskStore
 from .core import AuroraError, FileProblem
+from .explorers.masks import MaskExplorer
 from .explorers.night import NightExplorer
 from .frames import build_frames, concatenate_frames, problem_table, select_frames, validate_frames
 from .geometry.assumed import assume_skymap, skymap_beside
-from .geometry.cells import cell_mean, equal_area_cells, magnetic_cells
+from .geometry.cells import cell_mean, cells_to_pixels, equal_area_cells, magnetic_cells
 from .geometry.geomagnetic import (magnetic_coordinates, magnetic_local_time, magnetic_to_geographic,
                                             station_magnetic, with_magnetic)
 from .geometry.lens import Lens, fit_lens, lens_for_sky
 from .geometry.skymap import (aer_to_geodetic, at_height, build_skymap, match_skymap, open_skymap, save_skymap,
                                        skymap_from_lens)
 from .occurrence.counts import count_occurrence, merge_counts, open_counts, running_counts, save_counts
+from .occurrence.masks import count_masks, mask_areas, mask_boundaries, occurrence_ratio
 from .occurrence.rates import count_map, occurrence_by_local_time, occurrence_map, occurrence_rate, rates_table
 from .plots.allsky import plot_fisheye
 from .plots.forms import plot_forms_by_local_time
 from .plots.keogram import plot_keogram
 from .plots.maps import add_coastline, map_axes, plot_magnetic_polar, plot_map
+from .plots.mask_scores import plot_mask_methods, plot_motion_recall, plot_score_by_elevation, plot_threshold_curve
+from .plots.masks import plot_boundaries, plot_detections, plot_occurrence_comparison
 from .plots.occurrence import plot_local_time, plot_occurrence_panels, plot_occurrence_polar
 from .processing.difference import difference_mask
 from .processing.keogram import keogram
@@ -54,7 +62,7 @@ from .simulate.truth import instance_table
 from .simulate.weather import Weather, find_weather
 from .stations import Station, find_station, night_of, station_table
 
-# %% ../nbs/91_all.ipynb #ccde0157
+# %% ../nbs/91_all.ipynb #585612d7
 _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concatenate_frames", "problem_table",
          "select_frames", "validate_frames", "assume_skymap", "skymap_beside", "cell_mean", "equal_area_cells",
          "magnetic_cells", "magnetic_coordinates", "magnetic_local_time", "magnetic_to_geographic", "station_magnetic",
@@ -68,22 +76,26 @@ _all_ = ["AuroraError", "FileProblem", "NightExplorer", "build_frames", "concate
          "skymap_from_srs", "known_readers", "open_allsky", "register_reader", "Movies", "Pictures",
          "Camera", "camera_preset", "expected_occurrence", "find_weather", "Form", "instance_table", "plan_campaign",
          "programme", "simulate_campaign", "simulate_frames", "simulate_night", "skymap_for", "Weather",
-         "Station", "find_station", "station_table"]
+         "Station", "find_station", "station_table", "MaskStore", "MaskExplorer", "cells_to_pixels", "count_masks", "mask_areas",
+         "mask_boundaries", "occurrence_ratio", "plot_mask_methods", "plot_motion_recall", "plot_score_by_elevation",
+         "plot_threshold_curve", "plot_boundaries", "plot_detections", "plot_occurrence_comparison"]
 
-# %% ../nbs/91_all.ipynb #94ec8060
+# %% ../nbs/91_all.ipynb #e35a806d
 _LEARNING = {
     "learn.augment": "SkyAugment augment_for", "learn.backbones": "build_network known_networks register_network",
     "learn.calibration": "fit_temperature reliability_curve", "learn.conditions": "error_by sky_conditions",
     "learn.datasets": "open_labelled relabelled", "learn.discs": "find_disc skymap_disc",
     "learn.download": "download_encoder download_kiruna download_oath download_yellow_river",
-    "learn.evaluate": "classification_report compare_models paired_difference time_per_image",
+    "learn.evaluate": "classification_report compare_models paired_difference segmentation_report time_per_image",
     "learn.leakage": "leakage_report plot_leakage", "learn.loaders": "classification_dls test_loader",
-    "learn.predict": "predict_files predict_frames", "learn.preparation": "Preparation",
+    "learn.mask_loaders": "check_masks segmentation_dls", "learn.predict": "predict_files predict_frames", "learn.preparation": "Preparation",
     "learn.saved": "load_model model_card save_model",
     "learn.splits": "folds_by given_split official_splits random_split split_by",
     "families.ablation": "ablation compare_families", "families.comparison": "compare_networks",
     "families.convnets": "convnets_learner learner_probabilities",
-    "families.saliency": "grad_cam plot_saliency smooth_gradient", "families.spatial_margin": "spatial_margin_learner"}
+    "families.masking": "iterate_masks predict_masks",
+    "families.saliency": "grad_cam plot_saliency smooth_gradient", "families.segmentation": "choose_threshold segmentation_learner threshold_curve",
+    "families.spatial_margin": "spatial_margin_learner"}
 _HOMES = {name: module for module, names in _LEARNING.items() for name in names.split()}
 
 
