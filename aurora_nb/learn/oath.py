@@ -50,7 +50,14 @@ def unpack_archive(
                           "a whole tar or zip file", "Fetch it again.") from None
     return folder
 
-# %% ../../nbs/50ad_learn.oath.ipynb #26a03c5e
+# %% ../../nbs/50ad_learn.oath.ipynb #4681d659
+def _extract(archive, inside):
+    "Files and folders of a tar file, nothing else; filters came with Python 3.11.4."
+    for member in archive:
+        if not (member.isfile() or member.isdir()): raise tarfile.TarError(f"{member.name} is a link or a device")
+    archive.extractall(inside, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+
+
 def _unpack(archive, path, folder, max_gb):
     "Unpack beside the folder, then rename."
     size = sum(size for _, size in _members(archive, path)) / 1e9
@@ -59,7 +66,7 @@ def _unpack(archive, path, folder, max_gb):
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}_") as begun:
         inside = Path(begun) / "files"
         if isinstance(archive, zipfile.ZipFile): archive.extractall(inside)
-        else: archive.extractall(inside, filter="data")
+        else: _extract(archive, inside)
         os.replace(inside, folder)
 
 # %% ../../nbs/50ad_learn.oath.ipynb #6cc1d21c
