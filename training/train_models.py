@@ -19,7 +19,7 @@ from aurora_nb.learn.saved import classifier_from, model_card, save_model
 
 HERE = Path(__file__).parent
 MODELS, RESULTS = HERE.parent / "aurora_nb/data/models", HERE / "results"
-EPOCHS = {"oath": 20, "kiruna": 20, "yellow_river": 12}
+EPOCHS = {"oath": 20, "kiruna": 45, "yellow_river": 12}
 LIMITS = {"oath": "Trained on simulated skies alone. Of 67 real frames labelled by eye (THEMIS, Longyearbyen, a movie) it told aurora "
                   "from none in 93 %, the form in 61 %: bands of an active sky are called diffuse, thin cloud hides aurora.",
           "kiruna": "Trained and tested on simulated skies alone; the published class criteria are not known.",
