@@ -5,19 +5,18 @@
 # %% auto #0
 __all__ = ['MaskLoss', 'PooledScore', 'segmentation_learner', 'network_maps', 'threshold_curve', 'choose_threshold']
 
-# %% ../../nbs/63_families.segmentation.ipynb #85624976
+# %% ../../nbs/63_families.segmentation.ipynb #c156f736
 import aurora_nb.learn  # makes torchvision fit torch
 import fastai.callback.schedule  # gives Learner its fit_one_cycle and fine_tune
 import numpy as np
 import pandas as pd
 import torch
-from fastai.callback.tracker import EarlyStoppingCallback
 from fastai.learner import Learner, Metric
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..core import AuroraError
-from .convnets import KeepBest, LowPrecision
+from .convnets import training_callbacks
 from ..learn.backbones import body_and_head
 from ..learn.mask_networks import build_mask_network
 
@@ -82,15 +81,7 @@ class PooledScore(Metric):
     @name.setter
     def name(self, value): self._name = value
 
-# %% ../../nbs/63_families.segmentation.ipynb #d8247c41
-def _callbacks(dls, patience, keep_best, low_precision):
-    "Those that are asked for; without a validation set there is no best epoch."
-    chosen = [LowPrecision()] if low_precision else []
-    if not len(dls.valid_ds): return chosen
-    if keep_best: chosen.append(KeepBest())
-    return chosen + ([EarlyStoppingCallback(patience=patience)] if patience else [])
-
-
+# %% ../../nbs/63_families.segmentation.ipynb #8e4694cd
 def segmentation_learner(
     dls,                          # DataLoaders of `segmentation_dls`
     network="fcn_resnet50",       # "fcn_resnet50", "fcn_mobilenet", "unet_resnet18", "unet_small", or a MaskNetwork
@@ -113,7 +104,7 @@ def segmentation_learner(
     names = [f"_{name}" if dls.c > 1 else "" for name in dls.vocab]
     metrics = [PooledScore(figure, k, name=figure + name) for k, name in enumerate(names) for figure in ("iou", "dice")]
     return Learner(dls, network.to(memory_format=torch.channels_last), loss_func=MaskLoss(dice, class_weights), metrics=metrics,
-                   splitter=body_and_head, wd=weight_decay, cbs=_callbacks(dls, patience, keep_best, low_precision))
+                   splitter=body_and_head, wd=weight_decay, cbs=training_callbacks(dls, patience, keep_best, low_precision))
 
 # %% ../../nbs/63_families.segmentation.ipynb #2cae1d84
 def network_maps(

@@ -7,7 +7,7 @@ __all__ = ['LIMITS', 'PAPER', 'FROM_SCRATCH', 'resample', 'limited', 'SpatialTra
            'build_spatial_margin', 'Settings', 'MarginTargets', 'transformer_body_head', 'spatial_margin_learner',
            'train', 'transformed', 'draw_transformed', 'retrieval_neighbours']
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #2e5029aa
+# %% ../../nbs/61a_families.spatial_margin.ipynb #688e0f08
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,7 +25,7 @@ from fastai.optimizer import SGD, Adam
 from torch import nn
 
 from ..core import AuroraError
-from .convnets import KeepBest, LowPrecision
+from .convnets import training_callbacks
 from .margin import Easing, LargeMarginLinear, easing_within
 from ..learn.backbones import Network, body_and_head, build_network
 
@@ -194,7 +194,7 @@ def _optimiser(settings):
     if settings.optimiser == "adam": return partial(Adam, mom=settings.momentum)
     return partial(SGD, mom=settings.momentum, decouple_wd=False)  # Caffe adds the decay to the gradient
 
-# %% ../../nbs/61a_families.spatial_margin.ipynb #268ff2f3
+# %% ../../nbs/61a_families.spatial_margin.ipynb #09327dd8
 def spatial_margin_learner(
     dls,                           # DataLoaders of `50c_learn.loaders`
     margin: int = 3,               # m; 1 is a plain softmax
@@ -211,8 +211,7 @@ def spatial_margin_learner(
     network = build_network("spatial_margin", dls.c, dls.preparation.bands, pretrained, dls.preparation.size,
                             backbone=backbone, margin=margin, transformer=transformer, **options)
     callbacks = [MarginTargets(Easing(least_lambda), settings.easing_share)]
-    callbacks += [LowPrecision()] if low_precision else []
-    callbacks += [KeepBest("accuracy", np.greater)] if keep_best and len(dls.valid_ds) else []
+    callbacks += training_callbacks(dls, None, keep_best, low_precision, best_by="accuracy")
     rates = [settings.rate] * 2
     if transformer: rates.insert(0, settings.rate * settings.transformer_rate)
     learner = Learner(dls, network, loss_func=CrossEntropyLossFlat(), opt_func=_optimiser(settings), lr=rates,
